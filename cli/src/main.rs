@@ -1,0 +1,2 @@
+//! The rivmesh command: demo, standalone, analyze, explain.
+fn main() {}

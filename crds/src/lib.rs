@@ -1,0 +1,1 @@
+//! The custom resources of rivmesh: types, schema, validation and conditions.

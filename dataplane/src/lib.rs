@@ -1,0 +1,1 @@
+//! The proxy: TLS, identity, peek, decide, forward.

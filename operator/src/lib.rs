@@ -1,0 +1,1 @@
+//! Control plane: watch, compile, serve, status.

@@ -1,0 +1,1 @@
+//! How routing tables travel: wire protocol and sans-IO client and server.

@@ -1,0 +1,1 @@
+//! Routing tables: objects to rows to shards to bytes, look-up and explanation.

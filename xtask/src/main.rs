@@ -1,0 +1,2 @@
+//! Build, test and generate: cargo xtask.
+fn main() {}
