@@ -1,2 +1,57 @@
-//! Build, test and generate: cargo xtask.
-fn main() {}
+//! `cargo xtask`: everything a developer or the CI does with this repository beyond plain cargo.
+//!
+//! One command per intention (test, conformance, bench, gen, lint); each prints what it does and why
+//! something was skipped. It depends on little on purpose, so that it compiles in seconds.
+
+mod bench;
+mod docs;
+mod generate;
+mod links;
+mod lint;
+mod process;
+mod stage;
+mod tally;
+mod test;
+mod tools;
+mod unit;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, test and generate", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test there is and end with one summary: unit tests, conformance, demo, real clients, docs.
+    Test(test::Options),
+    /// Run the conformance suite over real TLS against the real binary and write its report.
+    Conformance {
+        /// Only cases whose name contains this text.
+        filter: Option<String>,
+    },
+    /// Measure the proxy beside nginx and HAProxy, interleaved in one run.
+    Bench(bench::Options),
+    /// Write the generated files anew: resource definitions, wire code, reference pages.
+    Gen {
+        /// Write nothing; fail when a committed file is not what would be generated.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Formatting, clippy with warnings as errors, dependency rules.
+    Lint,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Conformance { filter } => test::conformance(filter.as_deref()),
+        Command::Bench(options) => bench::run(&options),
+        Command::Gen { check } => generate::run(check),
+        Command::Lint => lint::run(),
+    }
+}

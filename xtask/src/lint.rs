@@ -1,0 +1,38 @@
+//! `cargo xtask lint`: what a reviewer should never have to say.
+//!
+//! Formatting, clippy with warnings as errors, and the dependency rules of `deny.toml`.
+
+use anyhow::{Result, bail};
+
+use crate::process::{self, capture, cargo};
+
+/// Runs all of it; the first that fails ends the run.
+pub(crate) fn run() -> Result<()> {
+    process::run(cargo().args(["fmt", "--all", "--check"]))?;
+    process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    dependencies()
+}
+
+fn dependencies() -> Result<()> {
+    if !capture(cargo().args(["deny", "--version"]))?.0.success() {
+        bail!("cargo-deny is missing; install it with: cargo install --locked cargo-deny");
+    }
+    process::run(cargo().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
+    advisories()
+}
+
+/// Known vulnerabilities. The database is fetched from the internet; where it cannot be reached, that is said and
+/// nothing is judged, because a build on an isolated machine must still be possible.
+fn advisories() -> Result<()> {
+    println!("$ cargo deny check advisories");
+    let (status, out, err) = capture(cargo().args(["deny", "--all-features", "check", "advisories"]))?;
+    if status.success() {
+        println!("{}", out.trim_end());
+        return Ok(());
+    }
+    if err.contains("failed to fetch advisory database") || err.contains("failed to load advisory database") {
+        println!("SKIPPED: the advisory database cannot be reached from here, so nothing is known about advisories");
+        return Ok(());
+    }
+    bail!("cargo deny found an advisory:\n{out}{err}");
+}
