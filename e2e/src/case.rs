@@ -1,0 +1,426 @@
+//! The form of a case file. Every field has a default that describes the ordinary call of the allowed consumer, so that a
+//! case says only what it is about; an unknown field is an error, so that nothing is silently not checked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::content::Content;
+use crate::fixture::Setting;
+use crate::script::{Script, Trickle};
+
+/// The address of the ordinary call.
+pub const ADDRESS: &str = "SE2321000131-E000000000001";
+/// The contract of the ordinary call.
+pub const CONTRACT: &str = "urn:riv:test:GetThingResponder:1";
+
+/// A case as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Case {
+    /// Ids of the rules that the case is about, as in `rules.yaml`.
+    pub rule: Vec<String>,
+    /// Numbers of the cases of SKLTP's behaviour description that it answers to.
+    #[serde(default)]
+    pub vp: Vec<u32>,
+    /// One sentence: what holds.
+    pub title: String,
+    /// The platform it runs on.
+    #[serde(default = "standard")]
+    pub fixture: String,
+    /// What this case needs besides; it gets a platform of its own then.
+    #[serde(default)]
+    pub given: Option<Setting>,
+    /// Whether it leaves the platform changed, so that it needs one of its own.
+    #[serde(default)]
+    pub alone: bool,
+    /// Whether an ordinary call must succeed afterwards.
+    #[serde(default)]
+    pub next_call: bool,
+    /// The only step, for a case that has one: the producer's script ...
+    #[serde(default)]
+    pub producer: Option<Script>,
+    /// ... the scripts of other producers, by name ...
+    #[serde(default)]
+    pub producers: BTreeMap<String, Script>,
+    /// ... what is sent ...
+    #[serde(default)]
+    pub request: Option<Request>,
+    /// ... and what must come of it.
+    #[serde(default)]
+    pub expect: Option<Expect>,
+    /// Several steps instead.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+fn standard() -> String {
+    "standard".to_owned()
+}
+
+/// One thing that happens in a case. The parts of a step happen in the order of the fields here.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Step {
+    /// Script of the producer `p1`.
+    pub producer: Option<Script>,
+    /// Scripts of producers by name.
+    pub producers: BTreeMap<String, Script>,
+    /// Producers that reset every new connection from here on.
+    pub refuse_connections: Vec<String>,
+    /// Producers that close all their open connections now.
+    pub drop_connections: Vec<String>,
+    /// Files of the platform's directory that are replaced (atomically).
+    pub write: BTreeMap<String, Content>,
+    /// Files that become a copy of another: `to: from`.
+    pub copy: BTreeMap<String, String>,
+    /// Files that are removed.
+    pub remove: Vec<String>,
+    /// A certificate for the allowed consumer that lives this many seconds: `name: seconds`.
+    pub issue: BTreeMap<String, u64>,
+    /// A signal for the platform.
+    pub signal: Option<Signal>,
+    /// Starts the platform again after a kill.
+    pub restart: bool,
+    /// What is sent.
+    pub request: Option<Request>,
+    /// The request goes on in the background under this name.
+    pub background: Option<String>,
+    /// Waits until a producer has begun to receive this many requests since its script was set.
+    pub await_producer: BTreeMap<String, usize>,
+    /// Waits for the background request of this name; `expect` is about it.
+    pub join: Option<String>,
+    /// What must come of the request.
+    pub expect: Option<Expect>,
+    /// The request is repeated until the expectation holds, for at most this many milliseconds.
+    pub within_ms: Option<u64>,
+    /// A question to the admin port.
+    pub get: Option<AdminGet>,
+    /// A command of the `rivmesh` binary.
+    pub run: Option<Run>,
+    /// The platform ends by itself with this exit status.
+    pub exits: Option<i32>,
+}
+
+/// A signal.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signal {
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+}
+
+/// A GET on the admin port.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AdminGet {
+    /// Path.
+    pub path: String,
+    /// Expected status.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// Texts that the answer contains.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// Texts that it does not.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+}
+
+/// A run of the `rivmesh` command.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Run {
+    /// Arguments.
+    pub arguments: Vec<String>,
+    /// Expected exit status.
+    #[serde(default)]
+    pub status: i32,
+    /// Texts that it prints.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// Texts that it does not print.
+    #[serde(default)]
+    pub lacks: Vec<String>,
+}
+
+/// What a consumer sends.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Request {
+    /// Name of the consumer's certificate; `nobody` sends none.
+    pub r#as: String,
+    /// `1.3`, `1.2` or `plain`.
+    pub tls: String,
+    /// Whether the TLS session of an earlier connection may be resumed.
+    pub resume: bool,
+    /// Name of the port that is called.
+    pub listener: String,
+    /// A connection that is kept under this name for later steps.
+    pub connection: Option<String>,
+    /// Method.
+    pub method: String,
+    /// Request target.
+    pub target: String,
+    /// Version.
+    pub version: String,
+    /// Header lines. One with the name of an ordinary header replaces it.
+    pub headers: Vec<String>,
+    /// Ordinary headers that are left out (`Host`, `Content-Type`, `SOAPAction`, `Content-Length`).
+    pub without: Vec<String>,
+    /// Logical address of the envelope.
+    pub address: String,
+    /// Contract of the envelope.
+    pub contract: String,
+    /// Profile of the envelope.
+    pub profile: String,
+    /// XML inside the operation element.
+    pub payload: Content,
+    /// The whole body instead of the envelope.
+    pub body: Option<Content>,
+    /// Sent in chunks of this size.
+    pub chunked: Option<usize>,
+    /// Exact bytes of the whole request.
+    pub raw: Option<Content>,
+    /// Sent in portions.
+    pub trickle: Option<Trickle>,
+    /// Only this many bytes are sent.
+    pub cut: Option<usize>,
+    /// The body is held back until the platform says 100 Continue.
+    pub wait_for_continue: bool,
+    /// The consumer stops sending (half-close) after the request.
+    pub half_close: bool,
+    /// The consumer goes away without reading the answer.
+    pub hang_up: Option<HangUp>,
+    /// Waits for this producer to have begun to receive a request before hanging up.
+    pub after_producer: Option<String>,
+}
+
+/// How a consumer goes away.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum HangUp {
+    /// Orderly.
+    Close,
+    /// With a reset.
+    Reset,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self {
+            r#as: text("allowed"),
+            tls: text("1.3"),
+            resume: false,
+            listener: text("consumers"),
+            connection: None,
+            method: text("POST"),
+            target: text("/vp/test"),
+            version: text("HTTP/1.1"),
+            headers: Vec::new(),
+            without: Vec::new(),
+            address: text(ADDRESS),
+            contract: text(CONTRACT),
+            profile: text("rivtabp21"),
+            payload: Content::Text(text("<c:id>1</c:id>")),
+            body: None,
+            chunked: None,
+            raw: None,
+            trickle: None,
+            cut: None,
+            wait_for_continue: false,
+            half_close: false,
+            hang_up: None,
+            after_producer: None,
+        }
+    }
+}
+
+/// Header expectations: a pattern, several values in order, or `null` for a header that must not be there.
+pub type Headers = BTreeMap<String, Option<Values>>;
+
+/// One or several patterns.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Values {
+    /// One.
+    One(String),
+    /// Several, in order.
+    Several(Vec<String>),
+}
+
+/// What must come of a request. What is not named is not looked at, except that a fault of ours (`code`) must have the
+/// layout of rules §6 and, for the codes that are decided before it, must not have reached any producer.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// Status.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: Headers,
+    /// The VP code of a fault of ours.
+    pub code: Option<String>,
+    /// The text after `VPnnn [platform name] `.
+    pub text: Option<String>,
+    /// Texts that the detail contains.
+    pub detail: Vec<String>,
+    /// Texts that it does not.
+    pub detail_lacks: Vec<String>,
+    /// The whole detail.
+    pub detail_is: Option<String>,
+    /// The body, exactly.
+    pub body: Option<Content>,
+    /// Texts in the body.
+    pub body_contains: Vec<String>,
+    /// Texts that are not.
+    pub body_lacks: Vec<String>,
+    /// Length of the body.
+    pub body_bytes: Option<usize>,
+    /// The answer is `text/plain`: one sentence.
+    pub sentence: bool,
+    /// 1xx answers before the final one.
+    pub interim: Option<Vec<u16>>,
+    /// What becomes of the connection.
+    pub connection: Option<Ending>,
+    /// The TLS handshake was refused, with an alert whose name contains this text.
+    pub refused: Option<String>,
+    /// Whether the TLS session was resumed.
+    pub resumed: Option<bool>,
+    /// At least this long, in milliseconds.
+    pub at_least_ms: Option<u64>,
+    /// At most this long, in milliseconds.
+    pub at_most_ms: Option<u64>,
+    /// What the producer `p1` received.
+    pub producer: Option<ProducerExpect>,
+    /// What other producers received.
+    pub producers: BTreeMap<String, ProducerExpect>,
+    /// Log lines that must be there: field and pattern, `null` for a field that must not be in that line.
+    pub log: Vec<BTreeMap<String, Value>>,
+    /// Texts that no log line of this case contains.
+    pub log_lacks: Vec<String>,
+    /// Expectations of the next answer on the same connection (pipelining).
+    pub next: Option<Box<Self>>,
+}
+
+/// What becomes of a connection after (or in) an answer.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It stays open.
+    Open,
+    /// It closes in an orderly way after the answer.
+    Closed,
+    /// It breaks off inside the answer, or instead of it.
+    Aborted,
+    /// Closed in an orderly way instead of an answer.
+    NoAnswer,
+}
+
+/// What a producer must have received.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProducerExpect {
+    /// Number of requests.
+    pub count: Option<usize>,
+    /// Over how many different connections.
+    pub connections: Option<usize>,
+    /// Method of the last request, as all below.
+    pub method: Option<String>,
+    /// Request target.
+    pub target: Option<String>,
+    /// Headers.
+    pub headers: Headers,
+    /// The body, exactly.
+    pub body: Option<Content>,
+    /// The body is byte for byte what the consumer sent.
+    pub body_same: bool,
+    /// Texts in the body.
+    pub body_contains: Vec<String>,
+    /// Texts that are not.
+    pub body_lacks: Vec<String>,
+    /// `length`, `chunked` or `nothing`.
+    pub framing: Option<String>,
+    /// Whether the whole request came.
+    pub complete: Option<bool>,
+    /// Whether the platform hung up.
+    pub abandoned: Option<bool>,
+    /// Whether the platform presented its client certificate.
+    pub with_certificate: Option<bool>,
+}
+
+/// A case with its place.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// `folder/name` under the suite's directory, without `.yaml`.
+    pub name: String,
+    /// The case as checked YAML, for the placeholders to be filled in.
+    pub source: Value,
+    /// The case, placeholders not yet filled in.
+    pub case: Case,
+}
+
+impl Case {
+    /// The steps; a case without a list has one.
+    pub fn steps(&self) -> Vec<Step> {
+        if !self.steps.is_empty() {
+            return self.steps.clone();
+        }
+        vec![Step {
+            producer: self.producer.clone(),
+            producers: self.producers.clone(),
+            request: Some(self.request.clone().unwrap_or_default()),
+            expect: self.expect.clone(),
+            ..Step::default()
+        }]
+    }
+
+    /// Why this case says less than it seems to.
+    fn objection(&self) -> Option<&'static str> {
+        let single = self.producer.is_some() || self.request.is_some() || self.expect.is_some();
+        match (self.steps.is_empty(), single) {
+            (false, true) => Some("it has both `steps` and a single step"),
+            (true, _) if self.expect.is_none() => Some("it expects nothing"),
+            _ if self.rule.is_empty() => Some("it names no rule"),
+            _ => None,
+        }
+    }
+}
+
+/// Reads all cases under `directory`, in the order of their paths.
+pub fn load(directory: &Path) -> Result<Vec<Loaded>> {
+    let mut cases = Vec::new();
+    for folder in sorted(directory)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !folder.is_dir() || name == "fixtures" {
+            continue;
+        }
+        for file in sorted(&folder)?.iter().filter(|file| file.extension().is_some_and(|e| e == "yaml")) {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            cases.push(read(file, format!("{name}/{stem}")).with_context(|| file.display().to_string())?);
+        }
+    }
+    Ok(cases)
+}
+
+fn sorted(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?;
+    let mut paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn read(file: &Path, name: String) -> Result<Loaded> {
+    let text = std::fs::read_to_string(file)?;
+    let case: Case = serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{error}"))?;
+    if let Some(objection) = case.objection() {
+        anyhow::bail!("{objection}");
+    }
+    let source = serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(Loaded { name, source, case })
+}
