@@ -39,9 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let bench = root().join("e2e/bench");
     let work = target().join("bench");
-    process::run(cargo().args(["build", "--release", "-p", "rivmesh"]))?;
-    let loadgen = bench.join("loadgen/Cargo.toml");
-    process::run(cargo().args(["build", "--release", "--manifest-path"]).arg(loadgen).arg("--target-dir").arg(&work))?;
+    process::run(cargo().args(["build", "--release", "-p", "rivmesh", "-p", "rivmesh-loadgen", "--bins"]))?;
     certificates(&bench, &work.join("certs"))?;
 
     let results = work.join("results.jsonl");
@@ -49,10 +47,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let _ = std::fs::remove_file(&results);
     let mut measure = command(&python);
     measure.arg(bench.join("run.py")).arg("measure").args(["--peers", &peers.join(",")]);
-    for (option, path) in [("--bin", "release"), ("--certs", "certs"), ("--work", "run"), ("--out", "results.jsonl")] {
-        measure.arg(option).arg(work.join(path));
-    }
-    measure.arg("--rivmesh").arg(target().join("release/rivmesh"));
+    measure.arg("--bin").arg(target().join("release")).arg("--rivmesh").arg(target().join("release/rivmesh"));
+    measure.arg("--certs").arg(work.join("certs")).arg("--work").arg(work.join("run")).arg("--out").arg(&results);
     if options.quick {
         measure.arg("--quick");
     }

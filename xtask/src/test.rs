@@ -91,12 +91,18 @@ fn finish(reports: &[stage::Report]) -> Result<()> {
 
 /// The release build of everything that the later stages start.
 fn build() -> Result<Outcome> {
-    process::run(cargo().args(["build", "--release", "-p", "rivmesh", "-p", "rivmesh-e2e", "--bins"]))?;
+    let packages = ["rivmesh", "rivmesh-dataplane", "rivmesh-e2e"].map(|package| ["-p", package]);
+    process::run(cargo().args(["build", "--release", "--bins"]).args(packages.as_flattened()))?;
     Ok(Outcome::default())
 }
 
+/// Where the binaries under test lie; the end-to-end tests read it from `RIVMESH_BIN_DIR`.
+pub(crate) fn release() -> PathBuf {
+    target().join("release")
+}
+
 fn binary(name: &str) -> PathBuf {
-    target().join("release").join(name)
+    release().join(name)
 }
 
 fn conformance_suite(filter: Option<&str>) -> Result<Outcome> {
@@ -136,7 +142,7 @@ fn has_manifests(directory: &Path) -> bool {
 /// A command that is one test: its exit status decides.
 fn single(command: &mut Command, name: &str) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let status = run_lines(command.env("RIVMESH_BIN", binary("rivmesh")), |line| println!("{line}"))?;
+    let status = run_lines(command.env("RIVMESH_BIN_DIR", release()), |line| println!("{line}"))?;
     if status.success() {
         outcome.pass();
     } else {
@@ -148,7 +154,7 @@ fn single(command: &mut Command, name: &str) -> Result<Outcome> {
 /// A test program of ours: lines `FAIL what` and `SKIP what: why`, and a plain closing line.
 fn program(command: &mut Command) -> Result<Outcome> {
     let mut reader = PlainReader::default();
-    let status = run_lines(command.env("RIVMESH_BIN", binary("rivmesh")), |line| {
+    let status = run_lines(command.env("RIVMESH_BIN_DIR", release()), |line| {
         reader.line(line);
         println!("{line}");
     })?;

@@ -4,16 +4,17 @@
 
 use anyhow::Result;
 
-use crate::process::{cargo, run_lines, target};
+use crate::process::{cargo, run_lines};
 use crate::stage::Outcome;
 use crate::tally::Tally;
+use crate::test::release;
 
 /// Runs all tests of all crates; goes on after a failing one.
 pub(crate) fn run() -> Result<Outcome> {
     let mut reader = Reader::default();
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    command.env("RIVMESH_BIN", target().join("release/rivmesh"));
+    command.env("RIVMESH_BIN_DIR", release());
     let status = run_lines(&mut command, |line| {
         if let Some(shown) = reader.line(line) {
             println!("{shown}");
