@@ -150,7 +150,17 @@ mod tests {
 
     #[test]
     fn no_value_can_end_its_line_or_steer_a_terminal() {
-        for value in ["x\",\"event.kind\":\"alert", "a\nb", "a\rb", "\u{1b}[2J", "\u{9b}2J", "\u{2028}", "\u{202e}abc", "\u{7f}", "\0"] {
+        for value in [
+            "x\",\"event.kind\":\"alert",
+            "a\nb",
+            "a\rb",
+            "\u{1b}[2J",
+            "\u{9b}2J",
+            "\u{2028}",
+            "\u{202e}abc",
+            "\u{7f}",
+            "\0",
+        ] {
             let written = line(value);
             assert_eq!(written.matches('\n').count(), 1, "{value:?}");
             let read: serde_json::Map<_, _> = serde_json::from_str(&written).expect("JSON");
