@@ -20,7 +20,9 @@ mod tests {
         for kept in [&b"a"[..], b"7b1e-4f", b"!~", &longest] {
             assert_eq!(correlation_id(Some(kept)).map(str::as_bytes), Some(kept));
         }
-        for dropped in [None, Some(&b""[..]), Some(b" "), Some(b"a b"), Some(b"a\x7f"), Some("å".as_bytes()), Some(&[b'x'; 129])] {
+        for dropped in
+            [None, Some(&b""[..]), Some(b" "), Some(b"a b"), Some(b"a\x7f"), Some("å".as_bytes()), Some(&[b'x'; 129])]
+        {
             assert_eq!(correlation_id(dropped), None);
         }
     }

@@ -6,7 +6,7 @@
 /// Open elements at once. SOAP with WS-Security and a SAML assertion inside stays below 30.
 pub const MAX_DEPTH: usize = 64;
 /// Namespace declarations in scope at once.
-pub const MAX_NAMESPACES: usize = 256;
+pub const MAX_NAMESPACES: usize = 128;
 /// Attributes of one element, namespace declarations included.
 pub const MAX_ATTRIBUTES: usize = 64;
 /// Bytes of a producer's faultcode that are kept for the log.

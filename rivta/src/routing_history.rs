@@ -8,7 +8,9 @@ use thiserror::Error;
 
 /// The call has been here before: VP014.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the routing history already names this platform: check the routes of the platforms named in it, one of them sends the call back")]
+#[error(
+    "the routing history already names this platform: check the routes of the platforms named in it, one of them sends the call back"
+)]
 pub struct Loop;
 
 /// The routing history to send to the producer.

@@ -1,0 +1,67 @@
+//! The attributes of one tag, as they stand.
+
+use super::chars::{is_space, skip_space};
+use super::references::check_references;
+use super::{Span, XmlError, XmlProblem};
+use memchr::memchr;
+
+/// One attribute: where its name and its value (between the quotes) stand in the document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attribute {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// Reads attributes one after the other. Names are not checked here; values are, except for their characters.
+pub(crate) struct Attributes<'a> {
+    document: &'a [u8],
+    /// Where to go on.
+    at: usize,
+    /// Where the inside of the tag ends.
+    end: usize,
+}
+
+impl<'a> Attributes<'a> {
+    /// Reads what stands in `inside` (a tag without its name and brackets).
+    pub(crate) const fn new(document: &'a [u8], inside: Span) -> Self {
+        Self { document, at: inside.start, end: inside.end }
+    }
+
+    fn read(&mut self, name_start: usize) -> Result<Attribute, XmlError> {
+        let tag = &self.document[..self.end];
+        let malformed = |at| XmlProblem::Markup.at(at);
+        let name_length = tag[name_start..].iter().position(|&b| b == b'=' || is_space(b));
+        let name_end = name_start + name_length.ok_or_else(|| malformed(name_start))?;
+        let equals = skip_space(tag, name_end);
+        if tag.get(equals) != Some(&b'=') {
+            return Err(malformed(name_end));
+        }
+        let open = skip_space(tag, equals + 1);
+        let quote = *tag.get(open).filter(|&&b| b == b'"' || b == b'\'').ok_or_else(|| malformed(equals))?;
+        let start = open + 1;
+        let end = start + memchr(quote, &tag[start..]).ok_or_else(|| malformed(open))?;
+        let value = &tag[start..end];
+        if let Some(offset) = memchr(b'<', value) {
+            return Err(malformed(start + offset));
+        }
+        check_references(value, start)?;
+        self.at = end + 1;
+        Ok(Attribute { name: Span::new(name_start, name_end), value: Span::new(start, end) })
+    }
+}
+
+impl Iterator for Attributes<'_> {
+    type Item = Result<Attribute, XmlError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = skip_space(&self.document[..self.end], self.at);
+        if start == self.end {
+            return None;
+        }
+        let attribute = if start == self.at { Err(XmlProblem::Markup.at(start)) } else { self.read(start) };
+        if attribute.is_err() {
+            self.at = self.end;
+        }
+        Some(attribute)
+    }
+}

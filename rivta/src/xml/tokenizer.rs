@@ -1,0 +1,371 @@
+//! The tokenizer: start tags, end tags and text, as soon as each is complete.
+//!
+//! It is given everything received so far and remembers how far it has come, also in its search for the end of a token
+//! that is still arriving; so a document costs the same whether it comes at once or byte by byte.
+
+use super::chars::{check_characters, is_ncname, is_space, skip_space};
+use super::namespaces::Scopes;
+use super::references::check_references;
+use super::{Attribute, Attributes, Namespace, Span, XmlError, XmlProblem};
+use crate::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
+use memchr::{memchr, memchr3, memmem};
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+const COMMENT: &[u8] = b"<!--";
+const CDATA: &[u8] = b"<![CDATA[";
+const DOCTYPE: &[u8] = b"<!DOCTYPE";
+
+/// A part of the document. Comments and processing instructions are checked and passed over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Token {
+    Start(StartTag),
+    End(Span),
+    Text {
+        /// Without the markup of a CDATA section.
+        span: Span,
+        cdata: bool,
+    },
+}
+
+/// A start tag, or the tag of an element without content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StartTag {
+    /// The whole tag.
+    pub(crate) span: Span,
+    pub(crate) local: Span,
+    pub(crate) namespace: Namespace,
+    /// The element ends here; no end tag follows.
+    pub(crate) empty: bool,
+}
+
+#[derive(Debug)]
+struct OpenElement {
+    name: Span,
+    /// The declarations in scope outside it.
+    scope: usize,
+}
+
+/// Reads one document; an error is final.
+#[derive(Debug)]
+pub(crate) struct Tokenizer {
+    /// Where the next token begins.
+    at: usize,
+    /// How far its end has been searched for.
+    searched: usize,
+    /// The quote that was open there, 0 if none.
+    quote: u8,
+    open: Vec<OpenElement>,
+    scopes: Scopes,
+    /// The current tag's attributes, kept for their space.
+    attributes: Vec<(Attribute, Namespace)>,
+    root_seen: bool,
+}
+
+impl Tokenizer {
+    /// At the beginning of a document. The space is what an ordinary SOAP head needs.
+    pub(crate) fn new() -> Self {
+        Self {
+            at: 0,
+            searched: 0,
+            quote: 0,
+            open: Vec::with_capacity(8),
+            scopes: Scopes::with_capacity(16),
+            attributes: Vec::with_capacity(8),
+            root_seen: false,
+        }
+    }
+
+    /// How many elements are open.
+    pub(crate) const fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The next token, or `None` if it is not complete in `document`, the bytes received so far. `end`: no more will come.
+    pub(crate) fn next(&mut self, document: &[u8], end: bool) -> Result<Option<Token>, XmlError> {
+        loop {
+            let token = match self.step(document)? {
+                Read::Token(token) => return Ok(Some(token)),
+                Read::Passed => continue,
+                Read::Incomplete => None,
+            };
+            if !end {
+                return Ok(token);
+            }
+            let blank = document[self.at..].iter().all(|&b| is_space(b));
+            let problem = if blank && !self.root_seen { XmlProblem::Empty } else { XmlProblem::Truncated };
+            return Err(problem.at(document.len()));
+        }
+    }
+
+    fn step(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        if self.at == 0 {
+            if document.starts_with(BOM) {
+                self.consume(BOM.len());
+            } else if BOM.starts_with(document) {
+                return Ok(Read::Incomplete);
+            }
+        }
+        let rest = &document[self.at..];
+        match rest {
+            [] | [b'<'] => Ok(Read::Incomplete),
+            [b'<', b'/', ..] => self.end_tag(document),
+            [b'<', b'?', ..] => self.processing_instruction(document),
+            [b'<', b'!', ..] => self.declaration(document),
+            [b'<', ..] => self.start_tag(document),
+            _ => self.text(document),
+        }
+    }
+
+    /// The next token begins at `at`.
+    const fn consume(&mut self, at: usize) {
+        self.at = at;
+        self.searched = at;
+    }
+
+    /// Where `needle` first stands at least `skip` bytes behind the token's beginning.
+    fn find(&mut self, document: &[u8], skip: usize, needle: &[u8]) -> Option<usize> {
+        let from = self.searched.max(self.at + skip);
+        let found = memmem::find(document.get(from..)?, needle).map(|offset| from + offset);
+        // The last bytes may be the needle's beginning.
+        self.searched = found.unwrap_or_else(|| from.max((document.len() + 1).saturating_sub(needle.len())));
+        found
+    }
+
+    fn text(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        let end = memchr(b'<', &document[self.searched..]).map_or(document.len(), |offset| self.searched + offset);
+        if self.open.is_empty() {
+            let first = skip_space(&document[..end], self.searched);
+            if first < end {
+                return Err(XmlProblem::NotXml.at(first));
+            }
+        }
+        self.searched = end;
+        if end == document.len() {
+            return Ok(Read::Incomplete);
+        }
+        let span = Span::new(self.at, end);
+        let text = span.of(document);
+        check_characters(text, span.start)?;
+        check_references(text, span.start)?;
+        if memchr(b'>', text).is_some()
+            && let Some(offset) = memmem::find(text, b"]]>")
+        {
+            return Err(XmlProblem::Markup.at(span.start + offset));
+        }
+        let inside = !self.open.is_empty();
+        self.consume(end);
+        Ok(if inside { Read::Token(Token::Text { span, cdata: false }) } else { Read::Passed })
+    }
+
+    /// `<!`: a comment, a CDATA section or a DOCTYPE.
+    fn declaration(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        let rest = &document[self.at..];
+        if rest.starts_with(COMMENT) {
+            return self.comment(document);
+        }
+        if rest.starts_with(CDATA) {
+            return self.cdata(document);
+        }
+        if rest.starts_with(DOCTYPE) {
+            return Err(XmlProblem::Doctype.at(self.at));
+        }
+        if [COMMENT, CDATA, DOCTYPE].iter().any(|markup| markup.starts_with(rest)) {
+            return Ok(Read::Incomplete);
+        }
+        Err(XmlProblem::Markup.at(self.at))
+    }
+
+    fn comment(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        // `--` ends a comment wherever it stands, so it must be followed by `>`.
+        let Some(dashes) = self.find(document, COMMENT.len(), b"--") else { return Ok(Read::Incomplete) };
+        match document.get(dashes + 2) {
+            None => return Ok(Read::Incomplete),
+            Some(b'>') => {}
+            Some(_) => return Err(XmlProblem::Markup.at(dashes)),
+        }
+        check_characters(&document[self.at..dashes], self.at)?;
+        self.consume(dashes + 3);
+        Ok(Read::Passed)
+    }
+
+    fn cdata(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        if self.open.is_empty() {
+            return Err(XmlProblem::NotXml.at(self.at));
+        }
+        let Some(close) = self.find(document, CDATA.len(), b"]]>") else { return Ok(Read::Incomplete) };
+        let span = Span::new(self.at + CDATA.len(), close);
+        check_characters(span.of(document), span.start)?;
+        self.consume(close + 3);
+        Ok(Read::Token(Token::Text { span, cdata: true }))
+    }
+
+    fn processing_instruction(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        let Some(close) = self.find(document, 2, b"?>") else { return Ok(Read::Incomplete) };
+        let start = self.at;
+        let inside = Span::new(start + 2, close);
+        let body = inside.of(document);
+        check_characters(body, inside.start)?;
+        let target_end = body.iter().position(|&b| is_space(b)).unwrap_or(body.len());
+        let target = &body[..target_end];
+        if target == b"xml" && (start == 0 || &document[..start] == BOM) {
+            check_xml_declaration(document, Span::new(inside.start + target_end, close))?;
+        } else if target.eq_ignore_ascii_case(b"xml") || !is_ncname(target) {
+            return Err(XmlProblem::Markup.at(start));
+        }
+        self.consume(close + 2);
+        Ok(Read::Passed)
+    }
+
+    fn end_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        let Some(close) = self.find(document, 2, b">") else { return Ok(Read::Incomplete) };
+        let span = Span::new(self.at, close + 1);
+        let written = &document[span.start + 2..close];
+        let length = written.iter().rposition(|&b| !is_space(b)).map_or(0, |last| last + 1);
+        let written = &written[..length];
+        let Some(element) = self.open.pop().filter(|element| element.name.of(document) == written) else {
+            // Also where the end tag is malformed: a start tag with such a name was refused.
+            return Err(XmlProblem::EndTag.at(span.start));
+        };
+        self.scopes.leave(element.scope);
+        self.consume(span.end);
+        Ok(Read::Token(Token::End(span)))
+    }
+
+    fn start_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
+        let Some(close) = self.tag_end(document) else { return Ok(Read::Incomplete) };
+        let span = Span::new(self.at, close + 1);
+        check_characters(span.of(document), span.start)?;
+        if self.open.is_empty() && self.root_seen {
+            return Err(XmlProblem::Markup.at(span.start));
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(XmlProblem::Depth.at(span.start));
+        }
+        let empty = document[close - 1] == b'/';
+        let inside = Span::new(span.start + 1, close - usize::from(empty));
+        let name_length = inside.of(document).iter().position(|&b| is_space(b)).unwrap_or(inside.end - inside.start);
+        let name = Span::new(inside.start, inside.start + name_length);
+        let (prefix, local) = split_name(document, name)?;
+
+        let scope = self.scopes.mark();
+        self.read_attributes(document, Span::new(name.end, inside.end))?;
+        let namespace = self.scopes.of_element(document, prefix)?;
+        if prefix.of(document) == b"xmlns" {
+            return Err(XmlProblem::UndeclaredPrefix.at(name.start));
+        }
+        if empty {
+            self.scopes.leave(scope);
+        } else {
+            self.open.push(OpenElement { name, scope });
+        }
+        self.root_seen = true;
+        self.consume(span.end);
+        Ok(Read::Token(Token::Start(StartTag { span, local, namespace, empty })))
+    }
+
+    /// Where the `>` stands that ends the tag: the first one outside quotes.
+    fn tag_end(&mut self, document: &[u8]) -> Option<usize> {
+        self.searched = self.searched.max(self.at + 1);
+        loop {
+            let unread = &document[self.searched..];
+            let found = match self.quote {
+                0 => memchr3(b'>', b'"', b'\'', unread),
+                quote => memchr(quote, unread),
+            };
+            let Some(offset) = found else {
+                self.searched = document.len();
+                return None;
+            };
+            let at = self.searched + offset;
+            if self.quote == 0 && document[at] == b'>' {
+                return Some(at);
+            }
+            self.quote = if self.quote == 0 { document[at] } else { 0 };
+            self.searched = at + 1;
+        }
+    }
+
+    /// Declares the tag's namespaces and checks its other attributes.
+    fn read_attributes(&mut self, document: &[u8], inside: Span) -> Result<(), XmlError> {
+        let scope = self.scopes.mark();
+        self.attributes.clear();
+        for (count, attribute) in Attributes::new(document, inside).enumerate() {
+            let attribute = attribute?;
+            if count == MAX_ATTRIBUTES {
+                return Err(XmlProblem::Attributes.at(attribute.name.start));
+            }
+            let (prefix, local) = split_name(document, attribute.name)?;
+            match (prefix.of(document), local.of(document)) {
+                (b"", b"xmlns") => self.scopes.declare(document, scope, prefix, attribute.value)?,
+                (b"xmlns", _) => self.scopes.declare(document, scope, local, attribute.value)?,
+                _ => self.attributes.push((attribute, Namespace::NONE)),
+            }
+        }
+        self.check_attributes(document)
+    }
+
+    /// Resolves the attributes' prefixes, now that all declarations are known, and refuses one that stands twice.
+    fn check_attributes(&mut self, document: &[u8]) -> Result<(), XmlError> {
+        for index in 0..self.attributes.len() {
+            let (attribute, _) = self.attributes[index];
+            let (prefix, local) = split_name(document, attribute.name)?;
+            // Unlike an element, an attribute without a prefix is in no namespace.
+            let namespace =
+                if prefix.start == prefix.end { Namespace::NONE } else { self.scopes.of_element(document, prefix)? };
+            let twice = self.attributes[..index].iter().any(|(earlier, known)| {
+                local_name(earlier.name.of(document)) == local.of(document) && known.is(namespace, document)
+            });
+            if twice {
+                return Err(XmlProblem::DuplicateAttribute.at(attribute.name.start));
+            }
+            self.attributes[index].1 = namespace;
+        }
+        Ok(())
+    }
+}
+
+/// What one step brought.
+enum Read {
+    Token(Token),
+    /// Something that does not matter.
+    Passed,
+    Incomplete,
+}
+
+/// Prefix and local part of a name, both checked.
+fn split_name(document: &[u8], name: Span) -> Result<(Span, Span), XmlError> {
+    let colon = memchr(b':', name.of(document));
+    let (prefix, local) = match colon {
+        Some(offset) => (Span::new(name.start, name.start + offset), Span::new(name.start + offset + 1, name.end)),
+        None => (Span::new(name.start, name.start), name),
+    };
+    if (colon.is_some() && !is_ncname(prefix.of(document))) || !is_ncname(local.of(document)) {
+        return Err(XmlProblem::Name.at(name.start));
+    }
+    Ok((prefix, local))
+}
+
+fn local_name(name: &[u8]) -> &[u8] {
+    memchr(b':', name).map_or(name, |colon| &name[colon + 1..])
+}
+
+/// XML 1.0 §2.8: version, then encoding, then standalone. The encoding itself was dealt with before.
+fn check_xml_declaration(document: &[u8], inside: Span) -> Result<(), XmlError> {
+    let mut expected = [&b"version"[..], b"encoding", b"standalone"].into_iter();
+    let mut version_seen = false;
+    for attribute in Attributes::new(document, inside) {
+        let attribute = attribute?;
+        let (name, value) = (attribute.name.of(document), attribute.value.of(document));
+        let in_order = expected.any(|next| next == name);
+        let good = match name {
+            b"version" => value.strip_prefix(b"1.").is_some_and(|minor| !minor.is_empty() && minor.is_ascii()),
+            b"encoding" => !value.is_empty() && value.iter().all(|b| b.is_ascii_graphic()),
+            _ => value == b"yes" || value == b"no",
+        };
+        version_seen |= name == b"version";
+        if !in_order || !good || !version_seen {
+            return Err(XmlProblem::Markup.at(attribute.name.start));
+        }
+    }
+    if version_seen { Ok(()) } else { Err(XmlProblem::Markup.at(inside.start)) }
+}
