@@ -1,1 +1,40 @@
 //! Routing tables: objects to rows to shards to bytes, look-up and explanation.
+//!
+//! The control plane feeds objects to a [`Compiler`] and ships what it gives, a [`Manifest`] and shards; the dataplane
+//! assembles them to a [`Table`] and asks it for decisions. The crate is pure: no I/O, no clock, no async. The same
+//! objects give the same bytes, and the same bytes, question and instant the same decision, everywhere.
+
+mod codec;
+mod compile;
+mod contract_name;
+mod explain;
+mod fold;
+pub mod handmade;
+mod hsa;
+mod internal;
+mod lookup;
+mod manifest;
+mod near_miss;
+mod object;
+mod slot;
+mod table;
+mod trail;
+
+pub use codec::bytes::Malformed;
+pub use codec::rows::{EndpointRef, Endpoints, Owner};
+pub use codec::settings::{ContractSettings, LookupOverride};
+pub use compile::{Compilation, CompileOptions, Compiler, RowLimits, Verdict};
+pub use explain::{Attempt, Explanation, Outcome, RowState, RowStory, SearchStory};
+pub use hsa::{HsaError, HsaTree, MAX_UNITS, Warning};
+pub use internal::InternalHosts;
+pub use lookup::{Decision, Grant, Level, Lookup, NotAuthorized, Query, Route, RouteError, Switches};
+pub use manifest::{Counts, Manifest, SlotRef};
+pub use near_miss::{NearMiss, NearMissKind};
+pub use object::{Object, ObjectId, Spec};
+pub use rivmesh_crds::Kind;
+pub use rivmesh_crds::names::DEFAULT_ADDRESS;
+pub use slot::{Digest, HSA_SLOTS, ROW_SLOTS, SlotContent, SlotId};
+pub use table::{AuthorizationRow, RouteRow, Table, TableError};
+
+/// The format number of shards and manifests that this version writes and reads.
+pub const FORMAT: u32 = 1;

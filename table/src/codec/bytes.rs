@@ -1,0 +1,207 @@
+//! Reading and writing the canonical bytes: little-endian integers and columns of them. A reader never trusts a
+//! length: it is held against what is left before anything is allocated or skipped.
+
+/// Writes canonical bytes.
+pub(crate) struct Writer {
+    out: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn new(magic: [u8; 4]) -> Self {
+        Self { out: magic.to_vec() }
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Writes how many items follow.
+    pub(crate) fn len(&mut self, len: usize) {
+        self.u32(u32::try_from(len).expect("row limits keep every shard far below 4 GiB"));
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.out
+    }
+}
+
+/// Why bytes are not a shard or a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{section}{}: {reason}", row.map(|row| format!(", row {row}")).unwrap_or_default())]
+pub struct Malformed {
+    /// The section that is wrong.
+    pub section: &'static str,
+    /// The row in that section, counted from 0, where one is to blame.
+    pub row: Option<u32>,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl Malformed {
+    pub(crate) fn section(section: &'static str, reason: &'static str) -> Self {
+        Self { section, row: None, reason }
+    }
+
+    pub(crate) fn row(section: &'static str, row: usize, reason: &'static str) -> Self {
+        Self { section, row: u32::try_from(row).ok(), reason }
+    }
+}
+
+/// Reads canonical bytes from untrusted input.
+pub(crate) struct Reader<'b> {
+    all: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Reader<'b> {
+    pub(crate) fn new(bytes: &'b [u8], magic: [u8; 4]) -> Result<Self, Malformed> {
+        let mut reader = Self { all: bytes, at: 0 };
+        if reader.array::<4>("magic")? != magic {
+            return Err(Malformed::section("magic", "these are not such bytes at all"));
+        }
+        Ok(reader)
+    }
+
+    fn take(&mut self, section: &'static str, len: usize) -> Result<&'b [u8], Malformed> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.all.len());
+        let end = end.ok_or_else(|| Malformed::section(section, "the bytes end too early"))?;
+        let taken = &self.all[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self, section: &'static str) -> Result<[u8; N], Malformed> {
+        let bytes = self.take(section, N)?;
+        Ok(bytes.try_into().expect("take gives exactly N bytes"))
+    }
+
+    pub(crate) fn u32(&mut self, section: &'static str) -> Result<u32, Malformed> {
+        self.array(section).map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self, section: &'static str) -> Result<u64, Malformed> {
+        self.array(section).map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn i64(&mut self, section: &'static str) -> Result<i64, Malformed> {
+        self.array(section).map(i64::from_le_bytes)
+    }
+
+    /// Reads how many items follow, each of at least `item` bytes.
+    pub(crate) fn len(&mut self, section: &'static str, item: usize) -> Result<usize, Malformed> {
+        let len = self.u32(section)? as usize;
+        if len > (self.all.len() - self.at) / item.max(1) {
+            return Err(Malformed::section(section, "claims more items than there are bytes left"));
+        }
+        Ok(len)
+    }
+
+    /// A stretch of raw bytes, and where it starts.
+    pub(crate) fn stretch(&mut self, section: &'static str, len: usize) -> Result<Stretch, Malformed> {
+        let start = self.at;
+        self.take(section, len)?;
+        Ok(Stretch { start, len })
+    }
+
+    /// A column of `len` 32-bit integers.
+    pub(crate) fn column(&mut self, section: &'static str, len: usize) -> Result<Column, Malformed> {
+        let bytes = len.checked_mul(4).ok_or_else(|| Malformed::section(section, "too long"))?;
+        let Stretch { start, .. } = self.stretch(section, bytes)?;
+        Ok(Column { start, len })
+    }
+
+    /// A column of `len` 64-bit integers.
+    pub(crate) fn long_column(&mut self, section: &'static str, len: usize) -> Result<LongColumn, Malformed> {
+        let bytes = len.checked_mul(8).ok_or_else(|| Malformed::section(section, "too long"))?;
+        let Stretch { start, .. } = self.stretch(section, bytes)?;
+        Ok(LongColumn { start, len })
+    }
+
+    pub(crate) fn end(&self) -> Result<(), Malformed> {
+        if self.at == self.all.len() { Ok(()) } else { Err(Malformed::section("end", "bytes follow the last section")) }
+    }
+}
+
+/// A place in a shard's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+}
+
+/// A column of 32-bit integers in place in a shard's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    start: usize,
+    pub(crate) len: usize,
+}
+
+impl Column {
+    pub(crate) fn get(self, bytes: &[u8], row: usize) -> u32 {
+        debug_assert!(row < self.len);
+        let at = self.start + 4 * row;
+        u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    /// The half-open range of rows of `group` in a column of running ends.
+    pub(crate) fn range(self, bytes: &[u8], group: usize) -> std::ops::Range<usize> {
+        let start = if group == 0 { 0 } else { self.get(bytes, group - 1) as usize };
+        start..self.get(bytes, group) as usize
+    }
+
+    pub(crate) fn iter(self, bytes: &[u8]) -> impl ExactSizeIterator<Item = u32> + '_ {
+        let (words, _) = bytes[self.start..self.start + 4 * self.len].as_chunks::<4>();
+        words.iter().map(|word| u32::from_le_bytes(*word))
+    }
+
+    /// Checks that every value is below `limit`.
+    pub(crate) fn check_below(self, bytes: &[u8], limit: usize, section: &'static str) -> Result<(), Malformed> {
+        match self.iter(bytes).position(|value| value as usize >= limit) {
+            None => Ok(()),
+            Some(row) => Err(Malformed::row(section, row, "points past the end")),
+        }
+    }
+
+    /// Checks that the values are running ends of groups that together fill `total` rows.
+    pub(crate) fn check_ends(self, bytes: &[u8], total: usize, section: &'static str) -> Result<(), Malformed> {
+        let mut last = 0;
+        for (row, end) in self.iter(bytes).enumerate() {
+            if end < last {
+                return Err(Malformed::row(section, row, "ends before it begins"));
+            }
+            last = end;
+        }
+        if last as usize == total {
+            Ok(())
+        } else {
+            Err(Malformed::section(section, "the groups do not fill the rows"))
+        }
+    }
+}
+
+/// A column of 64-bit integers in place in a shard's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LongColumn {
+    start: usize,
+    pub(crate) len: usize,
+}
+
+impl LongColumn {
+    pub(crate) fn get(self, bytes: &[u8], row: usize) -> i64 {
+        debug_assert!(row < self.len);
+        let at = self.start + 8 * row;
+        i64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+    }
+}

@@ -1,0 +1,189 @@
+//! Rows on their way into a shard. A draft takes rows in any order, even rows that contradict each other, and gives
+//! the canonical bytes: that the compiler resolves conflicts first is the compiler's business, not the format's.
+
+use std::cmp::Ordering;
+
+use super::bytes::Writer;
+use super::names;
+use super::rows::{MAGIC, Owner, Period};
+use crate::fold;
+
+/// Where a route leads, before it is encoded. Rows refer to it by position.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TargetDraft<'a> {
+    pub(crate) owner: Owner<'a>,
+    pub(crate) period: Period,
+    pub(crate) profile: &'a str,
+    pub(crate) producer: Option<&'a str>,
+    /// URL and limit in flight (0: the platform's default).
+    pub(crate) endpoints: Vec<(&'a str, u32)>,
+}
+
+/// What grants, before it is encoded. Rows refer to it by position.
+pub(crate) type GrantDraft<'a> = (Owner<'a>, Period);
+
+/// The content of one row shard; every number in a row is a position in the list of that name.
+#[derive(Debug, Default)]
+pub(crate) struct Draft<'a> {
+    pub(crate) contracts: Vec<&'a str>,
+    pub(crate) consumers: Vec<&'a str>,
+    pub(crate) addresses: Vec<&'a str>,
+    pub(crate) targets: Vec<TargetDraft<'a>>,
+    pub(crate) grants: Vec<GrantDraft<'a>>,
+    pub(crate) routes: Vec<RouteDraft>,
+    pub(crate) authorizations: Vec<AuthorizationDraft>,
+}
+
+/// A route: ordered by address, contract, target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RouteDraft {
+    pub(crate) address: u32,
+    pub(crate) contract: u32,
+    pub(crate) target: u32,
+}
+
+/// An authorisation: ordered by address, contract, consumer, grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AuthorizationDraft {
+    pub(crate) address: u32,
+    pub(crate) contract: u32,
+    pub(crate) consumer: u32,
+    pub(crate) grant: u32,
+}
+
+impl Draft<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.authorizations.is_empty()
+    }
+
+    /// The canonical bytes, and how many different routes and authorisations they hold. Every listed name, target and
+    /// grant must be used by a row, or the bytes would depend on more than the rows.
+    pub(crate) fn encode(mut self) -> Encoded {
+        let contract = canonical(&mut self.contracts, by_spelling, |a, b| fold::eq(a, b));
+        let consumer = canonical(&mut self.consumers, by_spelling, |a, b| fold::eq(a, b));
+        let address = canonical(&mut self.addresses, by_spelling, |a, b| fold::eq(a, b));
+        let target = canonical(&mut self.targets, Ord::cmp, PartialEq::eq);
+        let grant = canonical(&mut self.grants, Ord::cmp, PartialEq::eq);
+        for row in &mut self.routes {
+            row.address = address[row.address as usize];
+            row.contract = contract[row.contract as usize];
+            row.target = target[row.target as usize];
+        }
+        self.routes.sort_unstable();
+        self.routes.dedup();
+        for row in &mut self.authorizations {
+            row.address = address[row.address as usize];
+            row.contract = contract[row.contract as usize];
+            row.consumer = consumer[row.consumer as usize];
+            row.grant = grant[row.grant as usize];
+        }
+        self.authorizations.sort_unstable();
+        self.authorizations.dedup();
+        Encoded { routes: self.routes.len(), authorizations: self.authorizations.len(), bytes: self.write() }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let texts = self.texts();
+        let text = |string: &str| texts.binary_search(&string).expect("every text was collected") as u32;
+        let mut out = Writer::new(MAGIC);
+        names::write(&mut out, self.contracts.iter().copied());
+        names::write(&mut out, self.consumers.iter().copied());
+        names::write(&mut out, self.addresses.iter().copied());
+        names::write(&mut out, texts.iter().copied());
+
+        out.len(self.targets.len());
+        write_origins(&mut out, self.targets.iter().map(|target| (target.owner, target.period)), &text);
+        self.targets.iter().for_each(|target| out.u32(text(target.profile)));
+        self.targets.iter().for_each(|target| out.u32(target.producer.map_or(0, |producer| text(producer) + 1)));
+        let mut end = 0;
+        for target in &self.targets {
+            end += target.endpoints.len();
+            out.len(end);
+        }
+        out.len(end);
+        let endpoints = || self.targets.iter().flat_map(|target| &target.endpoints);
+        endpoints().for_each(|(url, _)| out.u32(text(url)));
+        endpoints().for_each(|(_, limit)| out.u32(*limit));
+
+        out.len(self.grants.len());
+        write_origins(&mut out, self.grants.iter().copied(), &text);
+
+        let addresses = self.addresses.len();
+        write_ends(&mut out, addresses, self.routes.iter().map(|row| row.address));
+        write_ends(&mut out, addresses, self.authorizations.iter().map(|row| row.address));
+        out.len(self.routes.len());
+        self.routes.iter().for_each(|row| out.u32(row.contract));
+        self.routes.iter().for_each(|row| out.u32(row.target));
+        out.len(self.authorizations.len());
+        self.authorizations.iter().for_each(|row| out.u32(row.contract));
+        self.authorizations.iter().for_each(|row| out.u32(row.consumer));
+        self.authorizations.iter().for_each(|row| out.u32(row.grant));
+        out.finish()
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        let mut texts = Vec::new();
+        for target in &self.targets {
+            texts.extend([target.owner.namespace, target.owner.name, target.profile]);
+            texts.extend(target.producer);
+            texts.extend(target.endpoints.iter().map(|(url, _)| *url));
+        }
+        for (owner, _) in &self.grants {
+            texts.extend([owner.namespace, owner.name]);
+        }
+        texts.sort_unstable();
+        texts.dedup();
+        texts
+    }
+}
+
+/// A finished shard.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) routes: usize,
+    pub(crate) authorizations: usize,
+}
+
+/// Folded order; of several spellings of one name the bytewise first comes first.
+fn by_spelling(a: &&str, b: &&str) -> Ordering {
+    fold::cmp(a, b).then_with(|| a.cmp(b))
+}
+
+/// Sorts a list, keeps the first of equals, and tells for each old position the new one.
+fn canonical<T>(list: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering, same: impl Fn(&T, &T) -> bool) -> Vec<u32> {
+    let mut tagged: Vec<(u32, T)> = (0..).zip(list.drain(..)).collect();
+    tagged.sort_unstable_by(|(_, a), (_, b)| order(a, b));
+    let mut place = vec![0; tagged.len()];
+    for (old, item) in tagged {
+        if list.last().is_none_or(|last| !same(last, &item)) {
+            list.push(item);
+        }
+        place[old as usize] = list.len() as u32 - 1;
+    }
+    place
+}
+
+fn write_origins<'a>(
+    out: &mut Writer,
+    origins: impl Iterator<Item = (Owner<'a>, Period)> + Clone,
+    text: &impl Fn(&str) -> u32,
+) {
+    origins.clone().for_each(|(owner, _)| out.u32(text(owner.namespace)));
+    origins.clone().for_each(|(owner, _)| out.u32(text(owner.name)));
+    origins.clone().for_each(|(owner, _)| out.i64(owner.generation));
+    origins.clone().for_each(|(_, period)| out.i64(period.from));
+    origins.for_each(|(_, period)| out.i64(period.until));
+}
+
+/// Writes, for each of `groups` groups, where its rows end; the rows are sorted by group.
+fn write_ends(out: &mut Writer, groups: usize, rows: impl Iterator<Item = u32>) {
+    let mut rows = rows.peekable();
+    let mut end = 0;
+    for group in 0..groups as u32 {
+        while rows.next_if_eq(&group).is_some() {
+            end += 1;
+        }
+        out.len(end);
+    }
+}

@@ -1,0 +1,113 @@
+//! String tables of a shard: sorted, each string once. `Names` are ids and URNs, compared folded and found by hash;
+//! `Texts` are everything that is only shown or used (URLs, profiles, object names), compared byte by byte.
+
+use hashbrown::HashTable;
+
+use super::bytes::{Column, Malformed, Reader, Stretch, Writer};
+use crate::fold;
+
+/// Writes a string table; the strings are sorted already.
+pub(crate) fn write<'a>(out: &mut Writer, strings: impl ExactSizeIterator<Item = &'a str> + Clone) {
+    out.len(strings.len());
+    let mut end = 0;
+    for string in strings.clone() {
+        end += string.len();
+        out.len(end);
+    }
+    strings.for_each(|string| out.bytes(string.as_bytes()));
+}
+
+/// A string table in place, compared byte by byte.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Texts {
+    ends: Column,
+    text: Stretch,
+}
+
+impl Texts {
+    pub(crate) fn read(input: &mut Reader<'_>, bytes: &[u8], section: &'static str) -> Result<Self, Malformed> {
+        Self::read_sorted_by(input, bytes, section, |a, b| a < b)
+    }
+
+    fn read_sorted_by(
+        input: &mut Reader<'_>,
+        bytes: &[u8],
+        section: &'static str,
+        ascending: impl Fn(&str, &str) -> bool,
+    ) -> Result<Self, Malformed> {
+        let len = input.len(section, 4)?;
+        let ends = input.column(section, len)?;
+        let total = if len == 0 { 0 } else { ends.get(bytes, len - 1) as usize };
+        let text = input.stretch(section, total)?;
+        ends.check_ends(bytes, total, section)?;
+        let all = std::str::from_utf8(&bytes[text.start..text.start + text.len])
+            .map_err(|_| Malformed::section(section, "is not UTF-8"))?;
+        let mut last = None;
+        for row in 0..len {
+            let Some(string) = all.get(ends.range(bytes, row)) else {
+                return Err(Malformed::row(section, row, "cuts a character in two"));
+            };
+            if last.is_some_and(|last| !ascending(last, string)) {
+                return Err(Malformed::row(section, row, "is out of order"));
+            }
+            last = Some(string);
+        }
+        Ok(Self { ends, text })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len
+    }
+
+    pub(crate) fn get<'b>(&self, bytes: &'b [u8], index: u32) -> &'b str {
+        let range = self.ends.range(bytes, index as usize);
+        let string = &bytes[self.text.start + range.start..self.text.start + range.end];
+        std::str::from_utf8(string).expect("checked when the shard was read")
+    }
+
+    fn raw<'b>(&self, bytes: &'b [u8], index: u32) -> &'b [u8] {
+        let range = self.ends.range(bytes, index as usize);
+        &bytes[self.text.start + range.start..self.text.start + range.end]
+    }
+}
+
+/// A string table in place, compared folded, with an index by hash.
+#[derive(Debug)]
+pub(crate) struct Names {
+    texts: Texts,
+    index: HashTable<u32>,
+}
+
+impl Names {
+    pub(crate) fn read(input: &mut Reader<'_>, bytes: &[u8], section: &'static str) -> Result<Self, Malformed> {
+        let texts = Texts::read_sorted_by(input, bytes, section, |a, b| fold::cmp(a, b).is_lt())?;
+        let mut index = HashTable::with_capacity(texts.len());
+        for row in 0..texts.len() as u32 {
+            let hash = |row: &u32| fold::hash(texts.raw(bytes, *row));
+            index.insert_unique(hash(&row), row, hash);
+        }
+        Ok(Self { texts, index })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    pub(crate) fn get<'b>(&self, bytes: &'b [u8], index: u32) -> &'b str {
+        self.texts.get(bytes, index)
+    }
+
+    pub(crate) fn iter<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b str> {
+        (0..self.len() as u32).map(move |row| self.get(bytes, row))
+    }
+
+    /// The row of `name`, whose folded hash is `hash`.
+    pub(crate) fn find(&self, bytes: &[u8], hash: u64, name: &str) -> Option<u32> {
+        self.index.find(hash, |row| self.texts.raw(bytes, *row).eq_ignore_ascii_case(name.as_bytes())).copied()
+    }
+
+    /// Bytes of memory beside the shard's own.
+    pub(crate) fn index_size(&self) -> usize {
+        self.index.allocation_size()
+    }
+}

@@ -1,0 +1,328 @@
+//! The table that a dataplane holds: verified shards, immutable, shared by all threads. A new table re-uses every
+//! shard that the old one holds unchanged, so that a change costs what changed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::codec::bytes::Malformed;
+use crate::codec::hsa::HsaShard;
+use crate::codec::rows::{Endpoints, Owner, Period, RowShard};
+use crate::codec::settings::{ContractSettings, SettingsShard};
+use crate::slot::SlotContent;
+use crate::{Counts, Digest, FORMAT, Manifest, SlotId, contract_name};
+
+/// An immutable routing table.
+#[derive(Debug)]
+pub struct Table {
+    manifest: Manifest,
+    digest: Digest,
+    shards: Vec<Option<Shard>>,
+}
+
+#[derive(Debug, Clone)]
+enum Shard {
+    Rows(Arc<RowShard>),
+    Hsa(Arc<HsaShard>),
+    Settings(Arc<SettingsShard>),
+}
+
+/// Why shards do not make a table. The table held before stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// The manifest is of a format that this program does not read.
+    #[error("the table has format {found}, this program reads format {FORMAT}: upgrade the older of the two")]
+    Format {
+        /// The manifest's format number.
+        found: u32,
+    },
+    /// A shard that the manifest lists was not to be had.
+    #[error("slot {slot}: shard {digest} is missing")]
+    Missing {
+        /// The slot.
+        slot: SlotId,
+        /// The missing shard.
+        digest: Digest,
+    },
+    /// A shard is not as long as the manifest says.
+    #[error("slot {slot}: the shard has {found} bytes, the manifest says {expected}")]
+    Length {
+        /// The slot.
+        slot: SlotId,
+        /// Bytes according to the manifest.
+        expected: u32,
+        /// Bytes there are.
+        found: usize,
+    },
+    /// A shard's bytes are not those that the manifest names.
+    #[error("slot {slot}: the bytes have digest {found}, the manifest says {expected}")]
+    Digest {
+        /// The slot.
+        slot: SlotId,
+        /// Digest according to the manifest.
+        expected: Digest,
+        /// Digest of the bytes.
+        found: Digest,
+    },
+    /// A shard's content is wrong although its digest is right: whoever wrote it is at fault.
+    #[error("slot {slot}: {fault}")]
+    Content {
+        /// The slot.
+        slot: SlotId,
+        /// Section, row and reason.
+        fault: Malformed,
+    },
+    /// The shards do not hold as much as the manifest says.
+    #[error("the shards hold {found:?}, the manifest says {expected:?}")]
+    Counts {
+        /// Counts according to the manifest.
+        expected: Counts,
+        /// Counts of the shards.
+        found: Counts,
+    },
+}
+
+impl Table {
+    /// A table without rows, as before the first one was loaded.
+    pub fn empty() -> Self {
+        let manifest = Manifest::default();
+        Self { digest: manifest.digest(), manifest, shards: SlotId::all().map(|_| None).collect() }
+    }
+
+    /// Builds the table that `manifest` describes. Shards that `previous` holds in the same slot with the same digest
+    /// are re-used; all others are asked for by digest and verified: length, digest, content, place.
+    ///
+    /// # Errors
+    /// Names the first slot that is wrong, and its row and reason. Nothing is half built.
+    pub fn assemble(
+        manifest: &Manifest,
+        previous: Option<&Self>,
+        fetch: &mut dyn FnMut(Digest) -> Option<Bytes>,
+    ) -> Result<Self, TableError> {
+        if manifest.format != FORMAT {
+            return Err(TableError::Format { found: manifest.format });
+        }
+        let mut shards: Vec<Option<Shard>> = SlotId::all().map(|_| None).collect();
+        let mut counts = Counts::default();
+        for (&slot, expected) in &manifest.slots {
+            let shard = match previous.and_then(|previous| previous.held(slot, expected.digest)) {
+                Some(held) => held.clone(),
+                None => {
+                    let digest = expected.digest;
+                    let bytes = fetch(digest).ok_or(TableError::Missing { slot, digest })?;
+                    if bytes.len() != expected.len as usize {
+                        return Err(TableError::Length { slot, expected: expected.len, found: bytes.len() });
+                    }
+                    let found = Digest::of(&bytes);
+                    if found != digest {
+                        return Err(TableError::Digest { slot, expected: digest, found });
+                    }
+                    Shard::read(slot, bytes).map_err(|fault| TableError::Content { slot, fault })?
+                }
+            };
+            counts += shard.counts();
+            shards[slot.index()] = Some(shard);
+        }
+        if counts != manifest.counts {
+            return Err(TableError::Counts { expected: manifest.counts, found: counts });
+        }
+        Ok(Self { digest: manifest.digest(), manifest: manifest.clone(), shards })
+    }
+
+    /// The slots whose shards must be fetched to get from `previous` to `manifest`.
+    pub fn missing(manifest: &Manifest, previous: Option<&Self>) -> Vec<SlotId> {
+        let is_held = |slot, digest| previous.is_some_and(|previous| previous.held(slot, digest).is_some());
+        manifest.slots.iter().filter(|(slot, shard)| !is_held(**slot, shard.digest)).map(|(slot, _)| *slot).collect()
+    }
+
+    fn held(&self, slot: SlotId, digest: Digest) -> Option<&Shard> {
+        self.manifest.slots.get(&slot).filter(|held| held.digest == digest)?;
+        self.shards[slot.index()].as_ref()
+    }
+
+    /// The manifest from which the table was built.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The manifest's digest: the version of the table.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether the table holds nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.manifest.slots.is_empty()
+    }
+
+    /// The bytes of the shard in `slot`, to patch or to store.
+    pub fn shard(&self, slot: SlotId) -> Option<&Bytes> {
+        self.shards[slot.index()].as_ref().map(Shard::bytes)
+    }
+
+    /// Memory that the table holds, in bytes (shared with other tables that hold the same shards).
+    pub fn size(&self) -> usize {
+        let slots = self.shards.capacity() * size_of::<Option<Shard>>();
+        slots + self.shards.iter().flatten().map(|shard| shard.bytes().len() + shard.index_size()).sum::<usize>()
+    }
+
+    /// The settings of a contract, if a ServiceContract names it (in either form, rules §5).
+    pub fn settings(&self, contract: &str) -> Option<ContractSettings<'_>> {
+        self.settings_of(&self.contract_of(contract))
+    }
+
+    /// The settings of all contracts that have some, by URN.
+    pub fn contracts(&self) -> impl Iterator<Item = ContractSettings<'_>> {
+        self.settings_shard().into_iter().flat_map(SettingsShard::iter)
+    }
+
+    /// Every route.
+    pub fn routes(&self) -> impl Iterator<Item = RouteRow<'_>> {
+        self.row_shards().flat_map(|shard| {
+            shard.routes().map(|(address, contract, target)| RouteRow {
+                address,
+                contract,
+                profile: target.profile(),
+                producer_hsa_id: target.producer(),
+                endpoints: target.endpoints(),
+                validity: target.period().into(),
+                owner: target.owner(),
+            })
+        })
+    }
+
+    /// Every authorisation.
+    pub fn authorizations(&self) -> impl Iterator<Item = AuthorizationRow<'_>> {
+        self.row_shards().flat_map(|shard| {
+            shard.authorizations().map(|(address, contract, consumer, grant)| AuthorizationRow {
+                address,
+                contract,
+                consumer,
+                validity: grant.period().into(),
+                owner: grant.owner(),
+            })
+        })
+    }
+
+    /// The contract that a name means.
+    pub(crate) fn contract_of<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        contract_name::resolve(name, |name| self.settings_of(name).is_some())
+    }
+
+    /// The settings of exactly this URN.
+    pub(crate) fn settings_of(&self, urn: &str) -> Option<ContractSettings<'_>> {
+        self.settings_shard()?.get(urn)
+    }
+
+    fn settings_shard(&self) -> Option<&SettingsShard> {
+        match self.shards[SlotId::SETTINGS.index()].as_ref()? {
+            Shard::Settings(shard) => Some(shard),
+            Shard::Rows(_) | Shard::Hsa(_) => None,
+        }
+    }
+
+    pub(crate) fn row_shard(&self, slot: SlotId) -> Option<&RowShard> {
+        match self.shards[slot.index()].as_ref()? {
+            Shard::Rows(shard) => Some(shard),
+            Shard::Hsa(_) | Shard::Settings(_) => None,
+        }
+    }
+
+    pub(crate) fn hsa_shard(&self, slot: SlotId) -> Option<&HsaShard> {
+        match self.shards[slot.index()].as_ref()? {
+            Shard::Hsa(shard) => Some(shard),
+            Shard::Rows(_) | Shard::Settings(_) => None,
+        }
+    }
+
+    pub(crate) fn row_shards(&self) -> impl Iterator<Item = &RowShard> {
+        SlotId::all().filter_map(|slot| self.row_shard(slot))
+    }
+}
+
+impl Shard {
+    fn read(slot: SlotId, bytes: Bytes) -> Result<Self, Malformed> {
+        Ok(match slot.content() {
+            SlotContent::Rows => Self::Rows(Arc::new(RowShard::read(bytes, slot)?)),
+            SlotContent::Hsa => Self::Hsa(Arc::new(HsaShard::read(bytes, slot)?)),
+            SlotContent::Settings => Self::Settings(Arc::new(SettingsShard::read(bytes)?)),
+        })
+    }
+
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Rows(shard) => &shard.bytes,
+            Self::Hsa(shard) => &shard.bytes,
+            Self::Settings(shard) => &shard.bytes,
+        }
+    }
+
+    fn index_size(&self) -> usize {
+        match self {
+            Self::Rows(shard) => shard.index_size(),
+            Self::Hsa(shard) => shard.index_size(),
+            Self::Settings(shard) => shard.index_size(),
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Rows(shard) => {
+                let (routes, authorizations) = shard.counts();
+                Counts { routes, authorizations, ..Counts::default() }
+            }
+            Self::Hsa(shard) => Counts { hsa_units: shard.len() as u64, ..Counts::default() },
+            Self::Settings(shard) => Counts { contracts: shard.iter().count() as u64, ..Counts::default() },
+        }
+    }
+}
+
+/// A route as it stands in the table.
+#[derive(Debug, Clone)]
+pub struct RouteRow<'t> {
+    /// The logical address, or `*`.
+    pub address: &'t str,
+    /// The contract's URN.
+    pub contract: &'t str,
+    /// The producer's profile.
+    pub profile: &'t str,
+    /// The producer's HSA-id.
+    pub producer_hsa_id: Option<&'t str>,
+    /// The producer's endpoints in order of preference.
+    pub endpoints: Endpoints<'t>,
+    /// When the row is valid.
+    pub validity: rivmesh_crds::validity::Window,
+    /// The object that it comes from.
+    pub owner: Owner<'t>,
+}
+
+/// An authorisation as it stands in the table.
+#[derive(Debug, Clone)]
+pub struct AuthorizationRow<'t> {
+    /// The logical address, or `*`.
+    pub address: &'t str,
+    /// The contract's URN.
+    pub contract: &'t str,
+    /// Who may call.
+    pub consumer: &'t str,
+    /// When the row is valid.
+    pub validity: rivmesh_crds::validity::Window,
+    /// The object that it comes from.
+    pub owner: Owner<'t>,
+}
+
+impl From<Period> for rivmesh_crds::validity::Window {
+    fn from(period: Period) -> Self {
+        Self {
+            from: Some(period.from).filter(|from| *from != i64::MIN),
+            until: Some(period.until).filter(|until| *until != i64::MAX),
+        }
+    }
+}
+
+impl From<rivmesh_crds::validity::Window> for Period {
+    fn from(window: rivmesh_crds::validity::Window) -> Self {
+        Self { from: window.from.unwrap_or(i64::MIN), until: window.until.unwrap_or(i64::MAX) }
+    }
+}

@@ -1,0 +1,54 @@
+//! The trail of a look-up as log lines carry it: the addresses tried, comma-separated, with a mark where the search
+//! goes over to the next kind of address (`id,(parent),p1,SE,(default),*`), up to the hit.
+
+use crate::Table;
+use crate::lookup::{Level, Observer, Query, Search, Switches, look_up};
+
+impl Table {
+    /// The trails of routing and of authorisation.
+    pub fn trail(&self, query: &Query<'_>, switches: &Switches) -> (String, String) {
+        let mut trails = Trails::default();
+        look_up(self, query, switches, &mut trails);
+        (trails.routing.text, trails.authorization.text)
+    }
+}
+
+/// Writes trails down as a look-up goes on.
+#[derive(Default)]
+struct Trails {
+    routing: Trail,
+    authorization: Trail,
+}
+
+impl Observer<'_> for Trails {
+    fn tries(&mut self, search: Search, level: Level, address: &str) {
+        match search {
+            Search::Routing => self.routing.add(level, address),
+            Search::Authorization => self.authorization.add(level, address),
+        }
+    }
+}
+
+/// One trail.
+#[derive(Default)]
+pub(crate) struct Trail {
+    pub(crate) text: String,
+    last: Option<Level>,
+}
+
+impl Trail {
+    pub(crate) fn add(&mut self, level: Level, address: &str) {
+        let mark = match (level, self.last) {
+            (Level::Explicit, _) | (Level::Ancestor(_), Some(Level::Ancestor(_))) => None,
+            (Level::Legacy(_), Some(_)) => None,
+            (level, _) => Some(level.to_string()),
+        };
+        for part in mark.as_deref().into_iter().chain([address]) {
+            if !self.text.is_empty() {
+                self.text.push(',');
+            }
+            self.text.push_str(part);
+        }
+        self.last = Some(level);
+    }
+}
