@@ -111,6 +111,7 @@ fields! {
     ALERT "labels.alert" Events "What the alert is about, in one word."
     CERTIFICATE_SUBJECT "tls.client.subject" Events "Subject of the certificate that a refused peer showed."
     CERTIFICATE_ISSUER "tls.client.issuer" Events "Its issuer."
+    CERTIFICATE_SERIAL "tls.client.x509.serial_number" Events "Its serial number."
     CERTIFICATE_NOT_AFTER "tls.client.not_after" Events "When it expires."
     REASON "event.reason" Events "Why something was refused or held, in a sentence."
     REFUSAL "labels.refusal" Events "Why a handshake was refused, in one word; the same as the metric's label."

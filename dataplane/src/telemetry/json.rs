@@ -2,6 +2,7 @@
 //! of the log expect. Control characters, line separators and characters that turn the direction of text are escaped, so
 //! that a value can neither forge a line nor hide one in a terminal.
 
+use super::personal::mask;
 use std::fmt::Write;
 
 /// The most bytes of one value; the rest is cut off and marked by an ellipsis.
@@ -29,11 +30,12 @@ impl<'a> Line<'a> {
         self.out.push_str(members);
     }
 
-    /// Adds a text, cut to [`MAX_VALUE`].
+    /// Adds a text, personal identity numbers masked, cut to [`MAX_VALUE`].
     pub(crate) fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         self.out.push('"');
-        escape(self.out, cut(value));
+        let value = mask(value);
+        escape(self.out, cut(&value));
         if value.len() > MAX_VALUE {
             self.out.push('…');
         }

@@ -6,6 +6,7 @@ pub mod fields;
 mod json;
 pub mod log;
 pub mod metrics;
+mod personal;
 pub mod record;
 pub mod table;
 pub mod trace;

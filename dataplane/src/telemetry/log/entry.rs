@@ -4,6 +4,8 @@ use super::event::{Event, Intrusion, RefusedHandshake};
 use super::limit::Suppressed;
 use crate::telemetry::fields::{self, Field};
 use crate::telemetry::table::{Hex, TableInfo};
+use jiff::Timestamp;
+use std::net::IpAddr;
 
 /// Every action with the occasion of its line, for the reference page.
 pub const ACTIONS: &[(&str, &str)] = &[
@@ -85,6 +87,11 @@ impl Entry<'_> {
     fn with(mut self, field: Field, value: impl Into<String>) -> Self {
         self.fields.push((field, value.into()));
         self
+    }
+
+    fn from(self, peer: IpAddr) -> Self {
+        let peer = peer.to_canonical().to_string();
+        self.with(fields::SOURCE_ADDRESS, &*peer).with(fields::SOURCE_IP, peer)
     }
 }
 
@@ -173,28 +180,33 @@ fn table_installed(table: &TableInfo) -> Entry<'static> {
 impl RefusedHandshake {
     /// The line of this refusal.
     pub(super) fn entry(&self) -> Entry<'static> {
-        let message = format!("TLS handshake from {} on {} refused: {}", self.peer, self.listener, self.reason);
-        let peer = self.peer.to_string();
-        let mut entry = Entry {
+        let message = format!("TLS handshake from {} on {} refused: {}", self.peer, self.listener, self.cause);
+        let entry = Entry {
             logger: SECURITY,
             category: &["authentication", "network"],
             types: &["denied"],
             module: "skltp-tls",
             ..Entry::platform(HANDSHAKE_REFUSED, message)
-        }
-        .failed("WARN", &self.reason)
-        .with(fields::REFUSAL, self.refusal.as_str())
-        .with(fields::LISTENER, &*self.listener)
-        .with(fields::SOURCE_ADDRESS, &*peer)
-        .with(fields::SOURCE_IP, &*peer);
-        if let Some(certificate) = &self.certificate {
-            entry = entry
+        };
+        let entry = entry
+            .failed("WARN", &self.cause)
+            .with(fields::REFUSAL, self.reason)
+            .with(fields::LISTENER, &*self.listener)
+            .from(self.peer);
+        match &self.certificate {
+            Some(certificate) => entry
                 .with(fields::CERTIFICATE_SUBJECT, &*certificate.subject)
                 .with(fields::CERTIFICATE_ISSUER, &*certificate.issuer)
-                .with(fields::CERTIFICATE_NOT_AFTER, &*certificate.not_after);
+                .with(fields::CERTIFICATE_SERIAL, &*certificate.serial)
+                .with(fields::CERTIFICATE_NOT_AFTER, instant(certificate.not_after)),
+            None => entry,
         }
-        entry
     }
+}
+
+/// Unix seconds as RFC 3339.
+fn instant(seconds: i64) -> String {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
 }
 
 impl Suppressed {
@@ -219,7 +231,6 @@ impl Suppressed {
 
 impl Intrusion {
     fn entry(&self) -> Entry<'static> {
-        let peer = self.peer.to_string();
         let message = format!("Possible intrusion: {}", self.detail);
         let entry = Entry {
             logger: SECURITY,
@@ -233,7 +244,6 @@ impl Intrusion {
             .with(fields::ALERT, self.alert.as_str())
             .with(fields::LISTENER, &*self.listener)
             .with(fields::SENDER, &*self.consumer)
-            .with(fields::SOURCE_ADDRESS, &*peer)
-            .with(fields::SOURCE_IP, &*peer)
+            .from(self.peer)
     }
 }

@@ -1,7 +1,9 @@
 //! What the platform logs beside calls: the closed list of its events, as plain data.
 
 use crate::telemetry::table::TableInfo;
-use std::net::IpAddr;
+use crate::tls::Refusal;
+use rivmesh_rivta::CertificateSummary;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Something to log that is not a call.
@@ -77,104 +79,42 @@ pub struct RefusedHandshake {
     pub listener: Arc<str>,
     /// Who tried.
     pub peer: IpAddr,
-    /// Why, as a word.
-    pub refusal: Refusal,
+    /// Why, as one of the words of [`REFUSALS`].
+    pub reason: &'static str,
     /// Why, as a sentence.
-    pub reason: String,
-    /// The certificate shown, if any came.
-    pub certificate: Option<ShownCertificate>,
+    pub cause: String,
+    /// The certificate shown, if one that can be read came.
+    pub certificate: Option<Box<CertificateSummary>>,
 }
 
-/// The part of a refused certificate that explains the refusal.
-#[derive(Debug, Clone, Default)]
-pub struct ShownCertificate {
-    /// Subject, as text.
-    pub subject: String,
-    /// Issuer, as text.
-    pub issuer: String,
-    /// When it expires, RFC 3339.
-    pub not_after: String,
-}
+/// Why handshakes are refused: the words for it in log and metrics. Whatever is none of them is counted as the last.
+pub const REFUSALS: &[&str] = &[
+    "no-certificate",
+    "unreadable",
+    "untrusted",
+    "bad-signature",
+    "not-yet-valid",
+    "expired",
+    "wrong-purpose",
+    "revoked",
+    "issuer-revoked",
+    "no-revocation-list",
+    "stale-revocation-list",
+    "timeout",
+    "overload",
+    "handshake",
+    "other",
+];
 
-/// Why a handshake was refused: a small fixed set, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// No client certificate.
-    NoCertificate,
-    /// No chain to a trusted issuer.
-    UntrustedIssuer,
-    /// Past notAfter.
-    Expired,
-    /// Before notBefore.
-    NotYetValid,
-    /// On a CRL.
-    Revoked,
-    /// No usable CRL for it.
-    RevocationUnknown,
-    /// Not meant for clients.
-    WrongPurpose,
-    /// A certificate that cannot be read, or a wrong signature.
-    BadCertificate,
-    /// No common version or cipher suite.
-    NoCommonProtocol,
-    /// The peer sent something that is not TLS, or broke its rules.
-    NotTls,
-    /// The peer refused us: its alert says so.
-    PeerAlert,
-    /// Not done in time.
-    TimedOut,
-    /// The peer closed in the middle.
-    Closed,
-    /// The listener is full.
-    Overloaded,
-    /// Anything else.
-    Other,
-}
-
-impl Refusal {
-    /// All, in the order of their [`Self::index`].
-    pub const ALL: [Self; 15] = [
-        Self::NoCertificate,
-        Self::UntrustedIssuer,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::Revoked,
-        Self::RevocationUnknown,
-        Self::WrongPurpose,
-        Self::BadCertificate,
-        Self::NoCommonProtocol,
-        Self::NotTls,
-        Self::PeerAlert,
-        Self::TimedOut,
-        Self::Closed,
-        Self::Overloaded,
-        Self::Other,
-    ];
-
-    /// The word for it in log and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoCertificate => "no_certificate",
-            Self::UntrustedIssuer => "untrusted_issuer",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Revoked => "revoked",
-            Self::RevocationUnknown => "revocation_unknown",
-            Self::WrongPurpose => "wrong_purpose",
-            Self::BadCertificate => "bad_certificate",
-            Self::NoCommonProtocol => "no_common_protocol",
-            Self::NotTls => "not_tls",
-            Self::PeerAlert => "peer_alert",
-            Self::TimedOut => "timed_out",
-            Self::Closed => "closed",
-            Self::Overloaded => "overloaded",
-            Self::Other => "other",
-        }
-    }
-
-    /// The place in [`Self::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
+impl RefusedHandshake {
+    /// A handshake refused for its certificate, as `refusal` says, or for the `error` where there is no refusal.
+    pub fn new(listener: Arc<str>, peer: SocketAddr, refusal: Option<&Refusal>, error: &str) -> Self {
+        let (reason, cause) = match refusal {
+            Some(refusal) => (refusal.reason.label(), refusal.reason.to_string()),
+            None => ("handshake", error.to_owned()),
+        };
+        let certificate = refusal.and_then(|refusal| refusal.certificate.clone());
+        Self { listener, peer: peer.ip(), reason, cause, certificate }
     }
 }
 

@@ -14,7 +14,7 @@ mod tests;
 mod writer;
 
 pub use entry::ACTIONS;
-pub use event::{Alert, Event, Intrusion, Refusal, RefusedHandshake, ShownCertificate};
+pub use event::{Alert, Event, Intrusion, REFUSALS, RefusedHandshake};
 pub use layer::{ProcessLayer, install};
 pub use render::{Format, Service};
 
@@ -115,7 +115,7 @@ impl Sender {
     }
 
     /// Logs a refused handshake, unless too many of that peer or in all have been logged this minute; those are counted.
-    pub fn handshake_refused(&self, refused: RefusedHandshake) {
+    pub fn refused_handshake(&self, refused: RefusedHandshake) {
         let allowed = self.shared.limiter().allow(refused.peer);
         if allowed {
             self.send(Message::Refused(Box::new(refused), SystemTime::now()));

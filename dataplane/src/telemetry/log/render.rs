@@ -5,6 +5,7 @@ use super::entry::Entry;
 use super::event::Event;
 use crate::telemetry::fields;
 use crate::telemetry::json::{self, Line};
+use crate::telemetry::personal::mask;
 use crate::telemetry::record::{CallRecord, Outcome};
 use jiff::Timestamp;
 use std::fmt::Write;
@@ -151,7 +152,7 @@ fn or_dash(text: &str) -> &str {
 /// A line of text: control characters are escaped as in JSON, so that nothing can steer the terminal.
 fn text(out: &mut String, at: SystemTime, level: &str, message: &str) {
     let _ = write!(out, "{} {level:<5} ", timestamp(at));
-    for char in message.chars() {
+    for char in mask(message).chars() {
         match char {
             '"' | '\\' => out.push(char),
             _ if json::is_safe(char) => out.push(char),

@@ -3,11 +3,12 @@
 
 use super::contracts::{Contracts, MAX_CONTRACTS};
 use super::histogram::{ADDED_BOUNDS, CALL_BOUNDS, Histogram};
-use crate::telemetry::log::Refusal;
+use crate::telemetry::log::REFUSALS;
 use crate::telemetry::record::{CallRecord, Outcome, TlsVersion};
 use std::array;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
 
 /// The values of the label `code`: how a call can end.
 pub(super) const CODES: [&str; 28] = [
@@ -67,7 +68,8 @@ fn code_index(record: &CallRecord) -> usize {
 #[derive(Debug)]
 pub struct ListenerMetrics {
     pub(super) name: Arc<str>,
-    pub(super) worker: usize,
+    /// The thread that counts here.
+    pub(super) worker: ThreadId,
     known: Arc<Contracts>,
     /// By number of the contract; made at the contract's first call.
     pub(super) contracts: Box<[OnceLock<Box<ContractCounters>>]>,
@@ -80,7 +82,7 @@ pub struct ListenerMetrics {
     pub(super) accepted: AtomicU64,
     /// By version and whether it was resumed.
     pub(super) handshakes: [[AtomicU64; 2]; TlsVersion::ALL.len()],
-    pub(super) refused: [AtomicU64; Refusal::ALL.len()],
+    pub(super) refused: [AtomicU64; REFUSALS.len()],
 }
 
 /// Counters of one contract.
@@ -97,7 +99,7 @@ impl ContractCounters {
 }
 
 impl ListenerMetrics {
-    pub(super) fn new(name: Arc<str>, worker: usize, known: Arc<Contracts>) -> Self {
+    pub(super) fn new(name: Arc<str>, worker: ThreadId, known: Arc<Contracts>) -> Self {
         Self {
             name,
             worker,
@@ -116,7 +118,7 @@ impl ListenerMetrics {
     }
 
     /// Counts a finished call.
-    pub fn call_finished(&self, record: &CallRecord) {
+    pub fn call(&self, record: &CallRecord) {
         let number = self.known.number(record.contract.as_deref().unwrap_or_default());
         let counters = self.contracts[number].get_or_init(ContractCounters::new);
         counters.codes[code_index(record)].fetch_add(1, Ordering::Relaxed);
@@ -143,13 +145,16 @@ impl ListenerMetrics {
     }
 
     /// Counts a TLS handshake that succeeded.
-    pub fn handshake(&self, version: TlsVersion, resumed: bool) {
+    pub fn handshake(&self, version: Option<TlsVersion>, resumed: bool) {
+        // A version that is not offered cannot have been agreed on.
+        let Some(version) = version else { return };
         self.handshakes[version.index()][usize::from(resumed)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a TLS handshake that was refused.
-    pub fn handshake_refused(&self, refusal: Refusal) {
-        self.refused[refusal.index()].fetch_add(1, Ordering::Relaxed);
+    /// Counts a TLS handshake that was refused, by one of the words of [`REFUSALS`].
+    pub fn handshake_refused(&self, reason: &str) {
+        let index = REFUSALS.iter().position(|known| *known == reason).unwrap_or(REFUSALS.len() - 1);
+        self.refused[index].fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -94,7 +94,7 @@ pub fn page() -> String {
     let list = |values: &mut dyn Iterator<Item = &'static str>| {
         values.map(|v| format!("`{v}`")).collect::<Vec<_>>().join(", ")
     };
-    let refusals = list(&mut crate::telemetry::log::Refusal::ALL.iter().map(|refusal| refusal.as_str()));
+    let refusals = list(&mut crate::telemetry::log::REFUSALS.iter().copied());
     let failures = list(&mut super::ProducerFailure::ALL.iter().map(|failure| failure.as_str()));
     page.push_str(&format!("| `code` | {} |\n", list(&mut super::calls::CODES.iter().copied())));
     page.push_str(&format!("| `reason` of a refused handshake | {refusals} |\n"));

@@ -8,7 +8,7 @@ use super::histogram::Values;
 use super::platform::seconds_until;
 use super::process::Process;
 use super::{ExpiryKind, ListenerMetrics, Metrics, ProducerFailure};
-use crate::telemetry::log::Refusal;
+use crate::telemetry::log::REFUSALS;
 use crate::telemetry::record::TlsVersion;
 use crate::telemetry::table::Hex;
 use prometheus_client::collector::Collector;
@@ -45,7 +45,7 @@ pub(super) struct Sums {
     pub(super) open: i64,
     accepted: u64,
     handshakes: [[u64; 2]; TlsVersion::ALL.len()],
-    refused: [u64; Refusal::ALL.len()],
+    refused: [u64; REFUSALS.len()],
 }
 
 /// Adds up what the workers counted, by listener.
@@ -100,7 +100,7 @@ impl Metrics {
         self.listener_samples(&mut page);
         self.producer_samples(&mut page);
         self.table_samples(&mut page, now);
-        self.platform_samples(&mut page, now);
+        self.platform_samples(&mut page);
         page
     }
 
@@ -127,8 +127,8 @@ impl Metrics {
                     page.counter(&d::HANDSHAKES, &[&name, version.as_str(), resumed], value);
                 }
             }
-            for (refusal, value) in Refusal::ALL.iter().zip(sums.refused).filter(|(_, value)| *value > 0) {
-                page.counter(&d::HANDSHAKES_REFUSED, &[&name, refusal.as_str()], value);
+            for (refusal, value) in REFUSALS.iter().zip(sums.refused).filter(|(_, value)| *value > 0) {
+                page.counter(&d::HANDSHAKES_REFUSED, &[&name, refusal], value);
             }
         }
     }
@@ -183,7 +183,7 @@ impl Metrics {
         }
     }
 
-    fn platform_samples(&self, page: &mut Scrape, now: SystemTime) {
+    fn platform_samples(&self, page: &mut Scrape) {
         let platform = &self.platform;
         let flag = |flag: &std::sync::atomic::AtomicBool| f64::from(u8::from(flag.load(Ordering::Relaxed)));
         page.gauge(&d::READY, &[], flag(&platform.ready));
@@ -208,7 +208,6 @@ impl Metrics {
                 page.gauge(definition, &[], value as f64);
             }
         }
-        let _ = now;
     }
 }
 

@@ -58,8 +58,10 @@ impl Metrics {
         }
     }
 
-    /// The counters of `listener` on `worker`; the same ones each time. Workers are numbered from 0.
-    pub fn listener(&self, listener: &str, worker: usize) -> Arc<ListenerMetrics> {
+    /// The counters of `listener` on the current thread; the same ones each time. To be kept for a connection, and taken
+    /// on threads that live as long as the process: what a thread counted is never forgotten.
+    pub fn listener(&self, listener: &str) -> Arc<ListenerMetrics> {
+        let worker = std::thread::current().id();
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = listeners.iter().find(|known| known.worker == worker && *known.name == *listener) {
             return known.clone();
