@@ -14,6 +14,8 @@ use crate::wire::Broken;
 
 /// How long an answer may take unless the case bounds it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection that should end is waited for.
+const ENDS: Duration = Duration::from_secs(3);
 /// How long an open connection is watched before it counts as open.
 const STAYS_OPEN: Duration = Duration::from_millis(150);
 
@@ -133,7 +135,7 @@ pub fn call(
     match expect.connection {
         None => {}
         Some(Ending::Open) => observed.ending = Some(connection.ending(STAYS_OPEN)),
-        Some(_) => observed.ending = Some(connection.ending(PATIENCE)),
+        Some(_) => observed.ending = Some(connection.ending(ENDS)),
     }
     Ok((observed, Some(connection)))
 }

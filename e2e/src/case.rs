@@ -71,6 +71,8 @@ pub struct Step {
     pub producers: BTreeMap<String, Script>,
     /// Producers that reset every new connection from here on.
     pub refuse_connections: Vec<String>,
+    /// Producers that were absent and listen from here on.
+    pub appear: Vec<String>,
     /// Producers that close all their open connections now.
     pub drop_connections: Vec<String>,
     /// Files of the platform's directory that are replaced (atomically).

@@ -52,8 +52,10 @@ pub struct ProducerSetting {
     pub certificate_optional: bool,
     /// Whether it refuses every client certificate.
     pub refuses_clients: bool,
-    /// Whether nothing listens at all: connections are refused.
+    /// Whether nothing listens at all, so that connections are refused, until a step makes it appear.
     pub absent: bool,
+    /// Whether connections are taken and never looked at.
+    pub hangs: bool,
 }
 
 impl Setting {
@@ -186,15 +188,9 @@ impl World {
         let mut variables = Variables::default();
         let mut producers = BTreeMap::new();
         for (name, producer) in &setting.producers {
-            let address = if producer.absent {
-                free_port()?
-            } else {
-                let started = Producer::start(pki.directory(), &producer.listening()?)?;
-                let address = started.address();
-                producers.insert(name.clone(), started);
-                address
-            };
-            variables.set(name, address.port().to_string());
+            let started = Producer::start(pki.directory(), &producer.listening()?)?;
+            variables.set(name, started.address().port().to_string());
+            producers.insert(name.clone(), started);
         }
         let config = setting.config.clone().unwrap_or(Value::Null);
         let mut ports = Vec::new();
@@ -274,6 +270,8 @@ impl ProducerSetting {
             version,
             certificate_optional: self.certificate_optional,
             refuses_clients: self.refuses_clients,
+            hangs: self.hangs,
+            absent: self.absent,
         })
     }
 }

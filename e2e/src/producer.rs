@@ -1,6 +1,7 @@
 //! A scripted producer on a real socket: it records what it received, byte for byte, and answers as its script says. One
 //! thread per connection, and no HTTP library, because half of its work is to do what a library would prevent.
 
+use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -49,7 +50,8 @@ struct State {
     epoch: u64,
     received: Vec<Received>,
     connections: usize,
-    sockets: Vec<TcpStream>,
+    /// Second handles on the open connections, to close them from outside.
+    sockets: BTreeMap<usize, TcpStream>,
     stopped: bool,
 }
 
@@ -90,13 +92,20 @@ pub struct Listening {
     pub certificate_optional: bool,
     /// Whether it trusts nobody who calls it, so that every client certificate is refused.
     pub refuses_clients: bool,
+    /// Whether connections are taken by the kernel and then never looked at.
+    pub hangs: bool,
+    /// Whether nothing listens, until [`Producer::appear`].
+    pub absent: bool,
 }
 
 /// A running producer; it stops when dropped.
 pub struct Producer {
     address: SocketAddr,
+    config: Option<Arc<ServerConfig>>,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    /// Kept open by a producer that hangs.
+    unattended: Option<TcpListener>,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Producer {
@@ -105,10 +114,26 @@ impl Producer {
         let config = listening.certificate.as_ref().map(|name| server_config(pki, name, listening)).transpose()?;
         let listener = TcpListener::bind("127.0.0.1:0").context("no port for a producer")?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
-        let for_thread = shared.clone();
-        let acceptor = std::thread::spawn(move || accept(&listener, config.as_ref(), &for_thread));
-        Ok(Self { address, shared, acceptor: Some(acceptor) })
+        let (shared, acceptor) = (Arc::default(), Mutex::default());
+        let mut producer = Self { address, config, shared, unattended: None, acceptor };
+        match (listening.absent, listening.hangs) {
+            (true, _) => drop(listener),
+            (_, true) => producer.unattended = Some(listener),
+            _ => producer.attend(listener),
+        }
+        Ok(producer)
+    }
+
+    /// A producer that was absent listens from now on.
+    pub fn appear(&self) -> Result<()> {
+        self.attend(TcpListener::bind(self.address).context("somebody took the producer's port")?);
+        Ok(())
+    }
+
+    fn attend(&self, listener: TcpListener) {
+        let (config, shared) = (self.config.clone(), self.shared.clone());
+        let acceptor = std::thread::spawn(move || accept(&listener, config.as_ref(), &shared));
+        *self.acceptor.lock().expect("no thread panics while it holds the lock") = Some(acceptor);
     }
 
     /// Where it listens.
@@ -135,7 +160,7 @@ impl Producer {
     /// Closes every connection that is open, as a producer does when it restarts.
     pub fn drop_connections(&self) {
         self.shared.update(|state| {
-            for socket in state.sockets.drain(..) {
+            for (_, socket) in std::mem::take(&mut state.sockets) {
                 // It may be closed already.
                 let _ = socket.shutdown(Shutdown::Both);
             }
@@ -163,9 +188,10 @@ impl Drop for Producer {
     fn drop(&mut self) {
         self.shared.update(|state| state.stopped = true);
         self.drop_connections();
-        // The acceptor waits for a connection; this one tells it to look again.
-        let _ = TcpStream::connect(self.address);
-        if let Some(acceptor) = self.acceptor.take() {
+        let acceptor = self.acceptor.get_mut().expect("no thread panics while it holds the lock").take();
+        if let Some(acceptor) = acceptor {
+            // The acceptor waits for a connection; this one tells it to look again.
+            let _ = TcpStream::connect(self.address);
             let _ = acceptor.join();
         }
     }
@@ -198,12 +224,13 @@ fn accept(listener: &TcpListener, config: Option<&Arc<ServerConfig>>, shared: &A
         let number = shared.update(|state| {
             state.connections += 1;
             if let Ok(clone) = socket.try_clone() {
-                state.sockets.push(clone);
+                state.sockets.insert(state.connections, clone);
             }
             (!state.stopped).then_some((state.connections, state.refuse_connections))
         });
         let Some((number, refuse)) = number else { break };
         if refuse {
+            shared.lock().sockets.remove(&number);
             Wire::Plain(socket).reset();
             continue;
         }
@@ -211,6 +238,7 @@ fn accept(listener: &TcpListener, config: Option<&Arc<ServerConfig>>, shared: &A
         threads.push(std::thread::spawn(move || {
             // How a connection ended shows in what was received, or in what the platform says about it.
             let _ = serve(socket, config, number, &shared);
+            shared.lock().sockets.remove(&number);
         }));
     }
     for thread in threads {
@@ -259,6 +287,8 @@ fn serve(mut socket: TcpStream, config: Option<Arc<ServerConfig>>, number: usize
                 return Ok(());
             }
             Then::Reset => {
+                // Only the last handle's closing resets.
+                shared.lock().sockets.remove(&number);
                 reader.wire.reset();
                 return Ok(());
             }

@@ -103,6 +103,9 @@ impl Course<'_> {
         for name in &step.refuse_connections {
             self.producer(name)?.refuse_connections();
         }
+        for name in &step.appear {
+            self.producer(name)?.appear()?;
+        }
         for name in &step.drop_connections {
             self.producer(name)?.drop_connections();
         }
