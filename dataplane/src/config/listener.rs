@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::values::{self, IdSet, MinVersion};
 
 /// One listening port.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Listener {
     /// Its name in logs and metrics. Required.
@@ -25,7 +25,7 @@ pub struct Listener {
 }
 
 /// What a listener is for; `kind` in the file, with a block of the same name for its settings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenerKind {
     /// Mutual TLS with the consumers themselves: the recommended set-up, and the default.
     Consumers(ListenerTls),

@@ -18,18 +18,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rivmesh_rivta::UntrustedPolicy;
+use rivmesh_table::{Lookup, Switches};
 use serde::Deserialize;
 
 pub use bounds::{Limits, Timeouts};
 pub use listener::{
     CertificateHeader, ClientTrustFiles, Internal, Listener, ListenerKind, ListenerTls, PeerName, RevocationMode,
 };
-pub use upstream::{HostMatch, InternalHosts, Override, Upstream, UpstreamFiles, VerifyHostname};
+pub use upstream::{HostMatch, Override, Upstream, UpstreamFiles, VerifyHostname};
 pub use values::{Id, IdSet, MinVersion};
 
 /// Everything that `platform.yaml` says (design, "Standalone"). Relative paths have been resolved against the folder
 /// of the file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Platform {
     /// The platform's HSA-id: its entry in the routing history (TP 7-8) and its `x-vp-instance-id`. Required.
@@ -50,9 +51,9 @@ pub struct Platform {
     pub blocked_consumers: IdSet,
     /// What happens to an original consumer sent by somebody who is not trusted. Default: `reject`.
     pub untrusted_original_consumer: UntrustedPolicy,
-    /// How a route is looked up where the contract does not say otherwise (rules §5).
+    /// How a route is looked up where the contract does not say otherwise (rules §5). Default: hierarchy and `*`.
     pub routing: Lookup,
-    /// How an authorisation is looked up where the contract does not say otherwise (rules §5).
+    /// How an authorisation is looked up where the contract does not say otherwise (rules §5). Default: hierarchy and `*`.
     pub authorization: Lookup,
     /// The wording of our SOAP faults.
     pub faults: Faults,
@@ -99,22 +100,6 @@ pub struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self { address: SocketAddr::from(([127, 0, 0, 1], 9901)) }
-    }
-}
-
-/// Which levels of the look-up are used after the explicit address (rules §5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-pub struct Lookup {
-    /// Climb the HSA hierarchy. Default: `true`.
-    pub hierarchy: bool,
-    /// Fall back to the address `*`. Default: `true`.
-    pub default: bool,
-}
-
-impl Default for Lookup {
-    fn default() -> Self {
-        Self { hierarchy: true, default: true }
     }
 }
 
@@ -221,6 +206,11 @@ impl Platform {
         files
     }
 
+    /// How the table is asked where a contract does not say otherwise.
+    pub fn switches(&self) -> Switches {
+        Switches { routing: self.routing, authorization: self.authorization }
+    }
+
     /// Settings that are allowed and yet probably not meant, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         self.listeners.iter().flat_map(Listener::warnings).chain(self.upstream.warnings()).collect()
@@ -253,6 +243,27 @@ enum UntrustedOriginalConsumer {
     Report,
 }
 
+/// How a [`Lookup`] is written: which levels are tried after the explicit address.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct LookupFields {
+    hierarchy: bool,
+    default: bool,
+}
+
+impl Default for LookupFields {
+    fn default() -> Self {
+        let Lookup { hierarchy, default } = Lookup::default();
+        Self { hierarchy, default }
+    }
+}
+
+impl From<LookupFields> for Lookup {
+    fn from(LookupFields { hierarchy, default }: LookupFields) -> Self {
+        Self { hierarchy, default }
+    }
+}
+
 /// The file's own shape, before the checks that need more than one field.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -269,9 +280,9 @@ struct Unchecked {
     #[serde(default, with = "UntrustedOriginalConsumer")]
     untrusted_original_consumer: UntrustedPolicy,
     #[serde(default)]
-    routing: Lookup,
+    routing: LookupFields,
     #[serde(default)]
-    authorization: Lookup,
+    authorization: LookupFields,
     #[serde(default)]
     faults: Faults,
     #[serde(default)]
@@ -316,8 +327,8 @@ impl TryFrom<Unchecked> for Platform {
             trusted_platforms: file.trusted_platforms,
             blocked_consumers: file.blocked_consumers,
             untrusted_original_consumer: file.untrusted_original_consumer,
-            routing: file.routing,
-            authorization: file.authorization,
+            routing: file.routing.into(),
+            authorization: file.authorization.into(),
             faults: file.faults,
             limits: file.limits,
             timeouts: file.timeouts,

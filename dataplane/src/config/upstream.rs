@@ -1,10 +1,10 @@
 //! How producers are called: the certificate we show, the authorities we trust, and what differs for some of them.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use rivmesh_table::InternalHosts;
 use serde::Deserialize;
 
 use super::values::{MinVersion, networks};
@@ -18,8 +18,9 @@ pub struct Upstream {
     /// What differs for some producers; the first that matches host and port counts. Default: none.
     #[serde(default)]
     pub overrides: Vec<Override>,
-    /// Which producers are inside the platform. Default: none.
-    #[serde(default)]
+    /// Which producers are inside the platform: they get the internal headers and may be called without TLS (rules §1,
+    /// §2). Host suffixes, as `.svc.cluster.local`, and networks. Default: none.
+    #[serde(default, deserialize_with = "internal_hosts")]
     pub internal: InternalHosts,
     /// `User-Agent` in calls to producers. Default: `rivmesh/` and the version.
     #[serde(default = "default_user_agent", deserialize_with = "user_agent")]
@@ -108,32 +109,6 @@ impl Override {
     }
 }
 
-/// Producers that are components of the platform: they get the internal headers and may be called without TLS (rules §1).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-pub struct InternalHosts {
-    /// Host names that end so, as `.svc.cluster.local`. Default: none.
-    pub host_suffixes: Vec<String>,
-    /// Networks, for hosts that are written as IP addresses. Default: none.
-    #[serde(deserialize_with = "networks")]
-    pub cidrs: Vec<IpNet>,
-}
-
-impl InternalHosts {
-    /// Whether a producer's host, as it stands in its URL, is inside the platform.
-    pub fn contains(&self, host: &str) -> bool {
-        match bare_ip(host) {
-            Some(address) => self.cidrs.iter().any(|net| net.contains(&address)),
-            None => self.host_suffixes.iter().any(|suffix| has_suffix(host, suffix)),
-        }
-    }
-}
-
-/// The address that a URL's host spells, with or without the brackets of IPv6.
-pub(crate) fn bare_ip(host: &str) -> Option<IpAddr> {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).parse().ok()
-}
-
 /// Ends-with at the border of a label, so that `evil-legacy.example` is not below `legacy.example`.
 fn has_suffix(host: &str, suffix: &str) -> bool {
     let Some(start) = host.len().checked_sub(suffix.len()) else { return false };
@@ -184,6 +159,21 @@ fn user_agent<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
 
 fn max_in_flight() -> NonZeroU32 {
     const { NonZeroU32::new(500).expect("500 is not zero") }
+}
+
+/// How [`InternalHosts`] are written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct InternalFields {
+    #[serde(default)]
+    host_suffixes: Vec<String>,
+    #[serde(default, deserialize_with = "networks")]
+    cidrs: Vec<IpNet>,
+}
+
+fn internal_hosts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<InternalHosts, D::Error> {
+    let InternalFields { host_suffixes, cidrs } = InternalFields::deserialize(deserializer)?;
+    Ok(InternalHosts { host_suffixes, cidrs })
 }
 
 /// The file's own shape of an override.
