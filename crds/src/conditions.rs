@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::MESSAGE_LENGTH;
 use crate::reason::Reason;
+use crate::schema;
 
 /// The four condition types that we write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +78,7 @@ impl Finding {
 /// A condition as it is stored; the same fields as Kubernetes' own `meta/v1` Condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::plain)]
 pub struct Condition {
     /// Accepted, ResolvedRefs, Programmed or Ready.
     #[serde(rename = "type")]
@@ -87,11 +89,13 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// When the status last changed, RFC 3339 in UTC.
+    #[schemars(schema_with = "schema::date_time")]
     pub last_transition_time: String,
     /// One word from the closed list of reasons.
     pub reason: String,
     /// The same for people.
     #[serde(default)]
+    #[schemars(schema_with = "schema::message")]
     pub message: String,
 }
 

@@ -7,7 +7,7 @@ use crate::limits::URL_LENGTH;
 
 /// Pattern of an endpoint URL, in the syntax that RE2 and JSON schema share. [`EndpointUrl::parse`] also bounds the port.
 pub const URL_PATTERN: &str =
-    "^https?://([0-9A-Za-z][0-9A-Za-z._-]*|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?([/?][!-\"$-;=?-\\\\[\\\\]_a-z~]*)?$";
+    r#"^https?://([0-9A-Za-z][0-9A-Za-z._-]*|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?([/?][!-"$-;=?-\[\]_a-z~]*)?$"#;
 /// What is wrong with a text that is no endpoint URL.
 pub const URL_RULE: &str = "an endpoint is an absolute URL of visible ASCII, https://host[:port]/path (http:// only for internal producers), without credentials, fragment or white space: write it as https://p1.example.org/journal";
 
@@ -44,8 +44,8 @@ impl<'a> EndpointUrl<'a> {
         let (host, port) = split_authority(authority).ok_or(InvalidUrl)?;
         let port = match port {
             None => [80, 443][usize::from(secure)],
-            Some(digits) if digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().ok().filter(|&port| port != 0).ok_or(InvalidUrl)?
+            Some(digits) if !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().map_err(|_| InvalidUrl)?
             }
             Some(_) => return Err(InvalidUrl),
         };

@@ -4,17 +4,35 @@
 //! the Rust types, the schema by which an API server refuses a bad object with a sentence, the bounds, what an id or a validity may look like,
 //! and the words in which a status answers. It knows nothing of rows, tables or the network.
 
-pub mod call_authorization;
+#[allow(
+    unreachable_pub,
+    clippy::duplicated_attributes,
+    reason = "kube derives through public types in functions and repeats printcolumn"
+)]
+mod call_authorization;
 pub mod conditions;
 pub mod endpoint;
 mod kind;
 pub mod limits;
+pub mod manifest;
 pub mod names;
 mod reason;
-pub mod routing_entry;
-pub mod service_contract;
+#[allow(
+    unreachable_pub,
+    clippy::duplicated_attributes,
+    reason = "kube derives through public types in functions and repeats printcolumn"
+)]
+mod routing_entry;
+mod schema;
+#[allow(
+    unreachable_pub,
+    clippy::duplicated_attributes,
+    reason = "kube derives through public types in functions and repeats printcolumn"
+)]
+mod service_contract;
 mod status;
 pub mod timeout;
+#[allow(unreachable_pub, reason = "KubeSchema derives through a public type inside a function")]
 pub mod validity;
 
 pub use call_authorization::{CallAuthorization, CallAuthorizationSpec, Filter};

@@ -6,19 +6,20 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use schemars::JsonSchema;
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::INSTANT_LENGTH;
+use crate::schema;
 
 /// The time zone in which days are counted.
 pub const ZONE: &str = "Europe/Stockholm";
 
 /// Pattern of a whole day, in the syntax that RE2 and JSON schema share.
-pub const DAY_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+pub const DAY_PATTERN: &str = "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}$";
 /// Pattern of an RFC 3339 instant, in the syntax that RE2 and JSON schema share.
 pub const INSTANT_PATTERN: &str =
-    "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$";
+    "^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 /// What is wrong with an end that is neither.
 pub const VALIDITY_FORM_RULE: &str =
     "write a day that exists, as 2026-01-31, or an RFC 3339 instant with its offset, as 2026-01-31T08:00:00+01:00";
@@ -26,13 +27,17 @@ pub const VALIDITY_FORM_RULE: &str =
 pub const VALIDITY_ORDER_RULE: &str = "`from` is later than `to`, so nothing would ever be valid: swap them or correct one of them (days are whole and inclusive, instants are not)";
 
 /// When something holds. An end that is left out is open.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[schemars(transform = schema::plain)]
+#[x_kube(validation = schema::validity_is_in_order())]
 pub struct Validity {
     /// First day, or first instant, at which it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::validity_end")]
     pub from: Option<String>,
     /// Last day on which it holds, to its end; or the instant at which it ceases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::validity_end")]
     pub to: Option<String>,
 }
 
@@ -98,6 +103,9 @@ pub fn instants(validity: &Validity) -> Result<Window, ValidityError> {
 fn read(end: &'static str, text: &str) -> Result<(i64, i64), ValidityError> {
     let unreadable =
         || ValidityError::Unreadable { end, text: text.escape_debug().take(INSTANT_LENGTH as usize).collect() };
+    if text.starts_with('0') {
+        return Err(unreadable());
+    }
     if is_shaped(text, b"dddd-dd-dd") {
         let day: Date = text.parse().map_err(|_| unreadable())?;
         return Ok((midnight(Some(day)), midnight(day.tomorrow().ok())));
@@ -108,13 +116,18 @@ fn read(end: &'static str, text: &str) -> Result<(i64, i64), ValidityError> {
     let fraction = rest.len() - offset.len();
     let is_instant = is_shaped(seconds, b"dddd-dd-ddTdd:dd:dd")
         && (fraction == 0 || (2..=10).contains(&fraction))
-        && (offset == "Z" || is_shaped(offset, b"+dd:dd") || is_shaped(offset, b"-dd:dd"));
+        && (offset == "Z" || is_offset(offset));
     if !is_instant {
         return Err(unreadable());
     }
     let instant: Timestamp = text.parse().map_err(|_| unreadable())?;
     let second = instant.as_second() + i64::from(instant.subsec_nanosecond() > 0);
     Ok((second, second))
+}
+
+/// Is this a numeric offset of less than a day? Longer ones exist on no clock, and an API server cannot compute with them.
+fn is_offset(text: &str) -> bool {
+    (is_shaped(text, b"+dd:dd") || is_shaped(text, b"-dd:dd")) && text[1..3] < *"24"
 }
 
 /// Local midnight at which the day begins. A day past the calendar of the library (the last of the year 9999, which people write for "for ever")
