@@ -16,7 +16,7 @@ PING_WSDL = "itinfra_tp/PingInteraction_1.0_rivtabp20.wsdl"
 # What the producers' scripts (../answers.yaml) send.
 PARAGRAPHS = 5000
 PARAGRAPH = 1000
-ATTACHMENT = b"\x00\xff\x80\r\n--not the boundary\r\n" * 40000
+ATTACHMENT = b"\x00\xff\x80\r\n--not the boundary\r\n\x01" * 40000
 
 
 class Calls:

@@ -22,7 +22,7 @@ final class GreetingCalls implements Main.Calls {
     private static final String WSDL = "GetGreetingInteraction/GetGreetingInteraction_1.0_RIVTABP21.wsdl";
     private static final int PARAGRAPHS = 5000;
     private static final int PARAGRAPH = 1000;
-    private static final byte[] PATTERN = "\0\u00ff\u0080\r\n--not the boundary\r\n".getBytes(StandardCharsets.ISO_8859_1);
+    private static final byte[] PATTERN = "\0\u00ff\u0080\r\n--not the boundary\r\n\1".getBytes(StandardCharsets.ISO_8859_1);
     private static final int TIMES = 40_000;
 
     private GetGreetingResponderInterface port;
