@@ -1,0 +1,183 @@
+//! The last good table on disk, so that a dataplane that restarts while no operator can be reached serves what it
+//! served before. Shards are files named by their digest, and one file names the shards that make a table; it is
+//! renamed into place after all of them are on stable storage, so a crash leaves either the table before or the one
+//! after. Nothing read from disk is believed: every digest is verified, and a store that is not whole is not used.
+
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rivmesh_table::{Digest, Manifest, Table};
+use thiserror::Error;
+
+pub use files::{Directory, Files};
+
+use crate::limits;
+
+const MANIFEST: &str = "manifest";
+const SHARD_PREFIX: &str = "shard-";
+const UNFINISHED: &str = "unfinished";
+const MAGIC: &[u8; 8] = b"RVMSTO1\n";
+/// Magic, digest of the rest, time.
+const HEADER: usize = 8 + 16 + 8;
+
+/// The store could not be written. The table in service is not touched, and the one on disk is still whole.
+#[derive(Debug, Error)]
+#[error("the table store could not {action} {name}: {source}; calls are served from memory meanwhile")]
+pub struct SaveError {
+    action: &'static str,
+    name: String,
+    source: io::Error,
+}
+
+/// The store holds something that is not a whole table. It is not used, and the next save replaces it.
+#[derive(Debug, Error)]
+#[error("the table store is not usable: {0}; it is ignored until an operator has sent a table")]
+pub struct LoadError(String);
+
+/// A table read from disk.
+#[derive(Debug)]
+pub struct Stored {
+    /// The table.
+    pub table: Table,
+    /// When it was saved.
+    pub saved: SystemTime,
+}
+
+/// The store. It has one user at a time.
+#[derive(Debug)]
+pub struct Store<F> {
+    files: F,
+    /// Shards that are known to be on stable storage with the right content.
+    held: BTreeSet<Digest>,
+}
+
+impl<F: Files> Store<F> {
+    /// A store in these files. Nothing is read yet.
+    pub fn new(files: F) -> Self {
+        Self { files, held: BTreeSet::new() }
+    }
+
+    /// The table on disk; `None` when none was ever saved.
+    ///
+    /// # Errors
+    /// When there is a table that is damaged, incomplete, unreadable or of a format that this version does not read.
+    pub fn load(&mut self) -> Result<Option<Stored>, LoadError> {
+        self.held.clear();
+        let content = match self.files.read(MANIFEST) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LoadError(format!("{MANIFEST} cannot be read: {error}"))),
+        };
+        let (manifest, saved) = read_manifest(&content)?;
+        let mut verified = BTreeMap::new();
+        for shard in manifest.slots.values() {
+            let bytes = self.read_shard(shard.digest, shard.len as usize)?;
+            verified.insert(shard.digest, bytes);
+        }
+        let table = Table::assemble(&manifest, None, &mut |digest| verified.get(&digest).cloned());
+        let table = table.map_err(|error| LoadError(error.to_string()))?;
+        self.held = verified.into_keys().collect();
+        Ok(Some(Stored { table, saved }))
+    }
+
+    /// Puts `table` on disk in place of the one there, and removes what that one alone needed.
+    ///
+    /// `now` is kept beside it. Takes as long as the disk takes.
+    ///
+    /// # Errors
+    /// When the disk is full or fails. The store then still has the table before; saving again tries again.
+    pub fn save(&mut self, table: &Table, now: SystemTime) -> Result<(), SaveError> {
+        let manifest = table.manifest();
+        for (&slot, shard) in &manifest.slots {
+            if self.held.contains(&shard.digest) {
+                continue;
+            }
+            let bytes = table.shard(slot).expect("a table holds the shards of its manifest");
+            self.place(&shard_name(shard.digest), bytes)?;
+            self.held.insert(shard.digest);
+        }
+        self.files.sync().map_err(failed("sync", "the directory"))?;
+        self.place(MANIFEST, &encode_manifest(manifest, now))?;
+        self.files.sync().map_err(failed("sync", "the directory"))?;
+        self.collect_garbage(manifest)
+    }
+
+    /// Writes a file under another name and renames it, so that a file with its own name is always complete.
+    fn place(&self, name: &str, content: &[u8]) -> Result<(), SaveError> {
+        let written = self.files.write(UNFINISHED, content).map_err(failed("write", name));
+        let placed = written.and_then(|()| self.files.rename(UNFINISHED, name).map_err(failed("rename", name)));
+        if placed.is_err() {
+            // On a full disk the half-written file is in the way of the next attempt. It may not exist at all.
+            let _ = self.files.remove(UNFINISHED);
+        }
+        placed
+    }
+
+    fn collect_garbage(&mut self, manifest: &Manifest) -> Result<(), SaveError> {
+        let needed: BTreeSet<Digest> = manifest.slots.values().map(|shard| shard.digest).collect();
+        self.held.retain(|digest| needed.contains(digest));
+        for name in self.files.list().map_err(failed("list", "the directory"))? {
+            let shard = name.strip_prefix(SHARD_PREFIX).map(|digest| digest.parse::<Digest>());
+            let unneeded = match shard {
+                Some(Ok(digest)) => !needed.contains(&digest),
+                Some(Err(_)) => false,
+                None => name == UNFINISHED,
+            };
+            if unneeded {
+                self.files.remove(&name).map_err(failed("remove", &name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_shard(&self, digest: Digest, length: usize) -> Result<Bytes, LoadError> {
+        let name = shard_name(digest);
+        let bytes = self.files.read(&name).map_err(|error| LoadError(format!("{name} cannot be read: {error}")))?;
+        if bytes.len() != length {
+            return Err(LoadError(format!("{name} has {} bytes where {length} were saved", bytes.len())));
+        }
+        if Digest::of(&bytes) != digest {
+            return Err(LoadError(format!("{name} is not what was saved: its digest differs")));
+        }
+        Ok(bytes.into())
+    }
+}
+
+fn shard_name(digest: Digest) -> String {
+    format!("{SHARD_PREFIX}{digest}")
+}
+
+fn failed(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> SaveError {
+    let name = name.to_owned();
+    move |source| SaveError { action, name, source }
+}
+
+fn encode_manifest(manifest: &Manifest, now: SystemTime) -> Vec<u8> {
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let checked = [&seconds.to_le_bytes()[..], &manifest.encode()].concat();
+    [MAGIC, &Digest::of(&checked).as_bytes()[..], &checked].concat()
+}
+
+fn read_manifest(content: &[u8]) -> Result<(Manifest, SystemTime), LoadError> {
+    let damaged = |what: &str| LoadError(format!("{MANIFEST} {what}"));
+    if content.len() < HEADER || content.len() > HEADER + limits::MAX_MANIFEST_BYTES {
+        return Err(damaged("has a length that no manifest has"));
+    }
+    let (magic, rest) = content.split_at(MAGIC.len());
+    let (digest, checked) = rest.split_at(16);
+    if magic != MAGIC {
+        return Err(damaged("was not written by this version of rivmesh"));
+    }
+    if Digest::of(checked).as_bytes() != digest {
+        return Err(damaged("is not what was saved: its digest differs"));
+    }
+    let (seconds, encoded) = checked.split_at(8);
+    let seconds = u64::from_le_bytes(seconds.try_into().expect("split at 8 bytes"));
+    let manifest = Manifest::decode(encoded).map_err(|error| damaged(&format!("cannot be decoded: {error}")))?;
+    let saved = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
+    Ok((manifest, saved))
+}

@@ -1,0 +1,49 @@
+//! Every bound of the protocol, so that neither side can make the other allocate or wait without end. A compiled
+//! table stays far below them; they exist for a peer that is broken or hostile.
+
+use std::time::Duration;
+
+/// The longest encoded manifest, in bytes: room for every possible slot.
+pub const MAX_MANIFEST_BYTES: usize = 4 << 20;
+
+/// The longest shard before compression, in bytes.
+pub const MAX_SHARD_BYTES: usize = 64 << 20;
+
+/// All shards of one table together before compression, in bytes.
+pub const MAX_TABLE_BYTES: u64 = 2 << 30;
+
+/// The longest message that a dataplane accepts, in bytes: one incompressible shard and its envelope.
+pub const MAX_SERVER_MESSAGE_BYTES: usize = MAX_SHARD_BYTES + (1 << 20);
+
+/// The longest message that an operator accepts, in bytes: a request for every possible slot.
+pub const MAX_CLIENT_MESSAGE_BYTES: usize = 4 << 20;
+
+/// The longest pod name in a hello, in bytes: that of a Kubernetes name.
+pub const MAX_POD_NAME: usize = 253;
+
+/// The longest reason in a refusal, in bytes.
+pub const MAX_REASON: usize = 1024;
+
+/// Earlier versions of one slot that an operator keeps as bases for patches.
+pub const KEPT_VERSIONS: usize = 4;
+
+/// All earlier versions that an operator keeps, in bytes.
+pub const KEPT_BYTES: usize = 128 << 20;
+
+/// Earlier manifests that an operator keeps as bases for patches.
+pub const KEPT_MANIFESTS: usize = 16;
+
+/// A dataplane that has not answered a manifest for this long is named as silent.
+pub const SILENT_AFTER: Duration = Duration::from_secs(60);
+
+/// A dataplane that has not answered a manifest for this long loses its stream.
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(300);
+
+/// An operator that stops in the middle of the shards for this long loses its stream.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// A refused manifest is offered again after this long, then after twice as long each time.
+pub const FIRST_RETRY: Duration = Duration::from_secs(30);
+
+/// The longest time between two offers of a refused manifest.
+pub const LAST_RETRY: Duration = Duration::from_secs(600);

@@ -1,0 +1,289 @@
+//! The operator's end of one stream, without I/O or clock: messages, new tables and the time go in; messages, shards
+//! to send and events come out. One manifest is in flight at a time, and of the tables published meanwhile only the
+//! newest follows, so a slow dataplane skips epochs instead of falling behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rivmesh_table::{Digest, SlotId};
+
+use crate::wire::client_message::Kind;
+use crate::wire::server_message;
+use crate::{Published, convert, limits, wire};
+
+/// What the owner of a [`ServerStream`] must do, in order.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this message.
+    Send(wire::ServerMessage),
+    /// Send these shards of this table, one message each; packing them takes time.
+    Transfer(Shipment),
+    /// Tell whoever keeps account of dataplanes.
+    Tell(Event),
+    /// End the stream: the peer broke the protocol or is beyond hope. The sentence is for both sides.
+    Close(String),
+}
+
+/// Shards to send.
+#[derive(Debug)]
+pub struct Shipment {
+    published: Arc<Published>,
+    wants: Vec<(Digest, Option<Digest>)>,
+}
+
+impl Shipment {
+    /// How many shards there are.
+    pub fn len(&self) -> usize {
+        self.wants.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.wants.is_empty()
+    }
+
+    /// The message with one of the shards, packed as a patch where possible. Takes time.
+    ///
+    /// `None` past the last one.
+    pub fn message(&self, index: usize) -> Option<wire::ServerMessage> {
+        let &(digest, base) = self.wants.get(index)?;
+        let shard = self.published.shard(digest, base).expect("wants are checked against the manifest");
+        Some(wire::ServerMessage { kind: Some(server_message::Kind::Shard(shard)) })
+    }
+}
+
+/// What became known about a dataplane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It introduced itself.
+    Hello {
+        /// Its name.
+        pod: String,
+        /// The table that it serves.
+        applied: Option<Digest>,
+    },
+    /// It serves this table.
+    Applied {
+        /// The table's digest.
+        digest: Digest,
+        /// The table's epoch.
+        epoch: u64,
+    },
+    /// It refused this table and goes on with the one before.
+    Rejected {
+        /// The refused table's digest.
+        digest: Digest,
+        /// The refused table's epoch.
+        epoch: u64,
+        /// The slot at fault, if the dataplane named one.
+        slot: Option<SlotId>,
+        /// The row at fault within that slot's shard, if the dataplane named one.
+        row: Option<u32>,
+        /// Why, in the dataplane's words.
+        reason: String,
+    },
+    /// It has not answered this table for [`limits::SILENT_AFTER`].
+    Silent {
+        /// The unanswered table's epoch.
+        epoch: u64,
+    },
+}
+
+/// One dataplane's stream. Times are since any fixed instant.
+#[derive(Debug, Default)]
+pub struct ServerStream {
+    latest: Option<Arc<Published>>,
+    peer: Option<Peer>,
+    in_flight: Option<InFlight>,
+    refused: Option<Refused>,
+}
+
+/// What a dataplane said of itself.
+#[derive(Debug)]
+struct Peer {
+    formats: std::ops::RangeInclusive<u32>,
+    applied: Option<Digest>,
+    /// Whether it was offered anything: even one that serves the latest table is told so once.
+    greeted: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    published: Arc<Published>,
+    since: Duration,
+    asked: bool,
+    named_silent: bool,
+}
+
+#[derive(Debug)]
+struct Refused {
+    digest: Digest,
+    again_at: Duration,
+    wait: Duration,
+}
+
+impl ServerStream {
+    /// A stream that was just opened, by an operator that last published `latest`.
+    pub fn new(latest: Option<Arc<Published>>) -> Self {
+        Self { latest, ..Self::default() }
+    }
+
+    /// A newer table was published.
+    pub fn published(&mut self, published: Arc<Published>, now: Duration) -> Vec<Step> {
+        self.latest = Some(published);
+        let mut steps = Vec::new();
+        self.offer(now, &mut steps);
+        steps
+    }
+
+    /// A message arrived.
+    pub fn message(&mut self, message: wire::ClientMessage, now: Duration) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let outcome = match message.kind {
+            Some(Kind::Hello(hello)) => self.hello(&hello, now, &mut steps),
+            Some(Kind::Need(need)) => self.need(&need, now, &mut steps),
+            Some(Kind::Applied(applied)) => self.applied(&applied, now, &mut steps),
+            Some(Kind::Rejected(rejected)) => self.rejected(&rejected, now, &mut steps),
+            None => Err("a message says nothing that this operator knows".to_owned()),
+        };
+        if let Err(reason) = outcome {
+            steps.push(Step::Close(reason));
+        }
+        steps
+    }
+
+    /// Time has passed: call this at [`ServerStream::deadline`].
+    pub fn tick(&mut self, now: Duration) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if let Some(in_flight) = &mut self.in_flight {
+            let silent = now.saturating_sub(in_flight.since);
+            let epoch = in_flight.published.epoch();
+            if silent >= limits::GIVE_UP_AFTER {
+                return vec![Step::Close(format!("epoch {epoch} was not answered for {} s", silent.as_secs()))];
+            }
+            if silent >= limits::SILENT_AFTER && !in_flight.named_silent {
+                in_flight.named_silent = true;
+                steps.push(Step::Tell(Event::Silent { epoch }));
+            }
+        }
+        self.offer(now, &mut steps);
+        steps
+    }
+
+    /// When [`ServerStream::tick`] has something to do next.
+    pub fn deadline(&self) -> Option<Duration> {
+        if let Some(in_flight) = &self.in_flight {
+            let wait = if in_flight.named_silent { limits::GIVE_UP_AFTER } else { limits::SILENT_AFTER };
+            return Some(in_flight.since + wait);
+        }
+        self.refused.as_ref().map(|refused| refused.again_at)
+    }
+
+    fn hello(&mut self, hello: &wire::Hello, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
+        if self.peer.is_some() {
+            return Err("a stream has one Hello".to_owned());
+        }
+        if hello.oldest_format > hello.newest_format {
+            return Err(format!("formats {} to {} are none", hello.oldest_format, hello.newest_format));
+        }
+        let applied = convert::optional_digest(&hello.applied)?;
+        let pod = convert::printable(&hello.pod, limits::MAX_POD_NAME);
+        self.peer = Some(Peer { formats: hello.oldest_format..=hello.newest_format, applied, greeted: false });
+        steps.push(Step::Tell(Event::Hello { pod, applied }));
+        self.offer(now, steps);
+        Ok(())
+    }
+
+    fn need(&mut self, need: &wire::Need, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
+        let in_flight = self.answered(&need.digest)?;
+        if std::mem::replace(&mut in_flight.asked, true) {
+            return Err("the shards of a manifest can be asked for once".to_owned());
+        }
+        let slots = &in_flight.published.manifest().slots;
+        let mut wants = Vec::with_capacity(need.wants.len().min(slots.len()));
+        let mut seen = BTreeSet::new();
+        for want in &need.wants {
+            let slot = convert::slot(want.slot)?;
+            let digest = convert::digest(&want.digest)?;
+            if slots.get(&slot).is_none_or(|shard| shard.digest != digest) {
+                return Err(format!("the manifest in flight has no shard {digest} in slot {slot}"));
+            }
+            if !seen.insert(slot) {
+                return Err(format!("slot {slot} is wanted twice"));
+            }
+            wants.push((digest, convert::optional_digest(&want.base)?));
+        }
+        in_flight.since = now;
+        steps.push(Step::Transfer(Shipment { published: in_flight.published.clone(), wants }));
+        Ok(())
+    }
+
+    fn applied(&mut self, applied: &wire::Applied, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
+        let published = self.answered(&applied.digest)?.published.clone();
+        let digest = published.digest();
+        self.in_flight = None;
+        self.refused = None;
+        if let Some(peer) = &mut self.peer {
+            peer.applied = Some(digest);
+        }
+        steps.push(Step::Tell(Event::Applied { digest, epoch: published.epoch() }));
+        self.offer(now, steps);
+        Ok(())
+    }
+
+    fn rejected(&mut self, rejected: &wire::Rejected, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
+        let published = self.answered(&rejected.digest)?.published.clone();
+        let slot = rejected.slot.map(convert::slot).transpose()?;
+        let digest = published.digest();
+        self.in_flight = None;
+        let wait = match &self.refused {
+            Some(before) if before.digest == digest => (before.wait * 2).min(limits::LAST_RETRY),
+            _ => limits::FIRST_RETRY,
+        };
+        self.refused = Some(Refused { digest, again_at: now + wait, wait });
+        steps.push(Step::Tell(Event::Rejected {
+            digest,
+            epoch: published.epoch(),
+            slot,
+            row: rejected.row,
+            reason: convert::printable(&rejected.reason, limits::MAX_REASON),
+        }));
+        self.offer(now, steps);
+        Ok(())
+    }
+
+    /// The manifest in flight, if that is the one that the peer answers.
+    fn answered(&mut self, digest: &[u8]) -> Result<&mut InFlight, String> {
+        let digest = convert::digest(digest)?;
+        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.published.digest() == digest);
+        in_flight.ok_or_else(|| format!("no manifest {digest} is in flight"))
+    }
+
+    /// Offers the latest table, if the peer lacks it and may be offered it now.
+    fn offer(&mut self, now: Duration, steps: &mut Vec<Step>) {
+        let (Some(latest), Some(peer), None) = (&self.latest, &mut self.peer, &self.in_flight) else { return };
+        let digest = latest.digest();
+        if peer.greeted && peer.applied == Some(digest) {
+            return;
+        }
+        let refused = self.refused.as_ref().filter(|refused| refused.digest == digest);
+        if refused.is_some_and(|refused| now < refused.again_at) {
+            return;
+        }
+        let format = latest.manifest().format;
+        if !peer.formats.contains(&format) {
+            let (oldest, newest) = (peer.formats.start(), peer.formats.end());
+            steps.push(Step::Close(format!(
+                "this operator writes table format {format}, and the dataplane reads {oldest} to {newest}: \
+                 upgrade the older of the two"
+            )));
+            return;
+        }
+        peer.greeted = true;
+        // A patch may have been what was at fault, so a second offer is whole.
+        let manifest = latest.offer(peer.applied.filter(|_| refused.is_none()));
+        self.in_flight = Some(InFlight { published: latest.clone(), since: now, asked: false, named_silent: false });
+        steps.push(Step::Send(wire::ServerMessage { kind: Some(server_message::Kind::Manifest(manifest)) }));
+    }
+}

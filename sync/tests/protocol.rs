@@ -1,0 +1,475 @@
+//! The two machines against each other and against a peer that does not keep to the protocol.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rivmesh_sync::wire::{self, client_message, server_message};
+use rivmesh_sync::{Action, Client, Event, Published, Refusal, ServerStream, Step, limits};
+use rivmesh_table::{Digest, SlotRef, Table};
+use support::Publisher;
+
+const START: Duration = Duration::ZERO;
+
+/// A dataplane and its stream, connected by function calls.
+struct Pair {
+    client: Client,
+    server: ServerStream,
+    table: Table,
+    events: Vec<Event>,
+    sent: Vec<wire::ServerMessage>,
+    refusals: Vec<Refusal>,
+    closed: Option<String>,
+}
+
+impl Pair {
+    fn new(latest: Option<Arc<Published>>, table: Table) -> Self {
+        let client = Client::new("pod-1");
+        let server = ServerStream::new(latest);
+        Self { client, server, table, events: vec![], sent: vec![], refusals: vec![], closed: None }
+    }
+
+    fn connect(mut self) -> Self {
+        let hello = self.client.connected(&self.table);
+        self.to_server(hello, START);
+        self
+    }
+
+    fn publish(&mut self, published: Arc<Published>, now: Duration) {
+        let steps = self.server.published(published, now);
+        self.follow(steps, now);
+    }
+
+    fn to_server(&mut self, message: wire::ClientMessage, now: Duration) {
+        let steps = self.server.message(message, now);
+        self.follow(steps, now);
+    }
+
+    fn follow(&mut self, steps: Vec<Step>, now: Duration) {
+        for step in steps {
+            match step {
+                Step::Send(message) => self.to_client(message, now),
+                Step::Transfer(shipment) => {
+                    for index in 0..shipment.len() {
+                        self.to_client(shipment.message(index).expect("within the length"), now);
+                    }
+                    assert!(shipment.message(shipment.len()).is_none());
+                }
+                Step::Tell(event) => self.events.push(event),
+                Step::Close(reason) => self.closed = Some(reason),
+            }
+        }
+    }
+
+    fn to_client(&mut self, message: wire::ServerMessage, now: Duration) {
+        self.sent.push(message.clone());
+        for action in self.client.message(message, &self.table, now) {
+            match action {
+                Action::Send(message) => self.to_server(message, now),
+                Action::Assemble(transfer) => {
+                    let outcome = transfer.assemble(&self.table).map(|table| self.table = table);
+                    self.refusals.extend(outcome.as_ref().err().cloned());
+                    let reply = self.client.assembled(&outcome).expect("the stream is open");
+                    self.to_server(reply, now);
+                }
+                Action::UpToDate => {}
+                Action::Refused(refusal) => self.refusals.push(refusal),
+                Action::Disconnect(reason) => self.closed = Some(reason),
+            }
+        }
+    }
+
+    fn shards_sent(&self) -> Vec<&wire::Shard> {
+        let shard = |message: &'_ wire::ServerMessage| matches!(message.kind, Some(server_message::Kind::Shard(_)));
+        self.sent.iter().filter(|message| shard(message)).map(as_shard).collect()
+    }
+}
+
+fn as_shard(message: &wire::ServerMessage) -> &wire::Shard {
+    match &message.kind {
+        Some(server_message::Kind::Shard(shard)) => shard,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn manifest_of(steps: &[Step]) -> wire::Manifest {
+    let manifest = steps.iter().find_map(|step| match step {
+        Step::Send(wire::ServerMessage { kind: Some(server_message::Kind::Manifest(manifest)) }) => Some(manifest),
+        _ => None,
+    });
+    manifest.cloned().expect("a manifest is sent")
+}
+
+fn say(kind: client_message::Kind) -> wire::ClientMessage {
+    wire::ClientMessage { kind: Some(kind) }
+}
+
+fn hello() -> wire::ClientMessage {
+    Client::new("pod").connected(&Table::empty())
+}
+
+fn bytes(digest: Digest) -> Bytes {
+    Bytes::copy_from_slice(digest.as_bytes())
+}
+
+#[test]
+fn a_new_dataplane_gets_the_whole_table() {
+    let mut publisher = Publisher::new();
+    let published = publisher.publish_route("E001", 1);
+    let pair = Pair::new(Some(published.clone()), Table::empty()).connect();
+    assert_eq!(pair.table.digest(), published.digest());
+    let expected = [
+        Event::Hello { pod: "pod-1".to_owned(), applied: None },
+        Event::Applied { digest: published.digest(), epoch: 1 },
+    ];
+    assert_eq!(pair.events, expected);
+    assert_eq!(pair.closed, None);
+}
+
+#[test]
+fn a_stream_waits_for_the_first_table() {
+    let mut pair = Pair::new(None, Table::empty()).connect();
+    assert!(pair.sent.is_empty());
+    let published = Publisher::new().publish_route("E001", 1);
+    pair.publish(published.clone(), START);
+    assert_eq!(pair.table.digest(), published.digest());
+}
+
+#[test]
+fn a_dataplane_that_is_up_to_date_is_told_so_and_sent_nothing_more() {
+    let mut publisher = Publisher::new();
+    let published = publisher.publish_route("E001", 1);
+    let pair = Pair::new(Some(published.clone()), publisher.table()).connect();
+    assert_eq!(pair.sent.len(), 1);
+    assert_eq!(pair.events.last(), Some(&Event::Applied { digest: published.digest(), epoch: 1 }));
+}
+
+#[test]
+fn another_replica_that_compiled_the_same_objects_transfers_nothing() {
+    let mut one = Publisher::new();
+    one.publish_route("E001", 1);
+    one.publish_route("E201", 1);
+    let mut other = Publisher::new();
+    other.compiler.upsert(support::route("E201", 1));
+    let published = other.publish_route("E001", 1);
+    let pair = Pair::new(Some(published), one.table()).connect();
+    assert_eq!(pair.shards_sent(), Vec::<&wire::Shard>::new());
+    assert!(matches!(pair.events[1], Event::Applied { epoch: 1, .. }));
+}
+
+#[test]
+fn a_change_travels_as_patches_on_what_is_held() {
+    let mut publisher = Publisher::new();
+    for number in 100..150 {
+        publisher.compiler.upsert(support::route(&format!("E{number}00"), 1));
+    }
+    // These fifty share a slot, whose shard is then worth a patch.
+    for number in 0..50 {
+        publisher.compiler.upsert(support::route(&format!("F0{number:02}"), 1));
+    }
+    let first = publisher.publish();
+    let mut pair = Pair::new(Some(first.clone()), Table::empty()).connect();
+    let whole: usize = pair.shards_sent().iter().map(|shard| shard.data.len()).sum();
+    pair.sent.clear();
+
+    let second = publisher.publish_route("F007", 2);
+    pair.publish(second.clone(), START);
+    assert_eq!(pair.table.digest(), second.digest());
+    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
+    assert_eq!(manifest.base, bytes(first.digest()));
+    assert!(manifest.data.len() < 150, "{} bytes", manifest.data.len());
+    let shards = pair.shards_sent();
+    assert_eq!(shards.len(), 1);
+    assert!(!shards[0].base.is_empty());
+    assert!(shards[0].data.len() * 5 < whole, "{} of {whole} bytes", shards[0].data.len());
+}
+
+#[test]
+fn a_base_that_the_operator_no_longer_keeps_means_whole_shards() {
+    let mut publisher = Publisher::new();
+    publisher.publish_route("E001", 1);
+    let old = publisher.table();
+    for generation in 2..(3 + limits::KEPT_MANIFESTS as i64) {
+        publisher.publish_route("E001", generation);
+    }
+    let pair = Pair::new(publisher.latest.clone(), old).connect();
+    assert!(pair.shards_sent().iter().all(|shard| shard.base.is_empty()));
+    assert_eq!(pair.table.digest(), publisher.latest.as_ref().map(|latest| latest.digest()).expect("published"));
+}
+
+#[test]
+fn tables_published_during_a_transfer_coalesce_to_the_newest() {
+    let mut publisher = Publisher::new();
+    let first = publisher.publish_route("E001", 1);
+    let mut server = ServerStream::new(Some(first.clone()));
+    let steps = server.message(hello(), START);
+    assert_eq!(manifest_of(&steps).epoch, 1);
+    for generation in 2..5 {
+        let steps = server.published(publisher.publish_route("E001", generation), START);
+        assert!(steps.is_empty(), "one manifest is in flight: {steps:?}");
+    }
+    let applied = wire::Applied { digest: bytes(first.digest()) };
+    let steps = server.message(say(client_message::Kind::Applied(applied)), START);
+    let next = manifest_of(&steps);
+    assert_eq!(next.epoch, 4);
+    assert_eq!(next.base, bytes(first.digest()));
+}
+
+#[test]
+fn a_stream_finishes_the_transfer_that_it_began_although_newer_tables_appear() {
+    let mut publisher = Publisher::new();
+    let first = publisher.publish_route("E001", 1);
+    let mut server = ServerStream::new(Some(first));
+    let mut client = Client::new("pod");
+    let table = Table::empty();
+    let hello = client.connected(&table);
+    let steps = server.message(hello, START);
+    let Step::Send(manifest) = &steps[1] else { panic!("{steps:?}") };
+    let actions = client.message(manifest.clone(), &table, START);
+    let Action::Send(need) = &actions[0] else { panic!("{actions:?}") };
+    for generation in 2..20 {
+        server.published(publisher.publish_route("E001", generation), START);
+    }
+    let steps = server.message(need.clone(), START);
+    let Step::Transfer(shipment) = &steps[0] else { panic!("{steps:?}") };
+    assert!(shipment.message(0).is_some());
+}
+
+/// A table whose one shard has the digest that the manifest names, and nonsense for content.
+fn nonsense(publisher: &mut Publisher) -> Arc<Published> {
+    let mut manifest = publisher.compiler.compile().manifest;
+    let garbage = Bytes::from_static(b"RVMR but not really a shard");
+    let (&slot, _) = manifest.slots.iter().next().expect("a shard");
+    let digest = Digest::of(&garbage);
+    manifest.slots.insert(slot, SlotRef { digest, len: garbage.len() as u32 });
+    publisher.shards.insert(digest, garbage);
+    publisher.publish_as(manifest)
+}
+
+#[test]
+fn a_refused_table_leaves_the_old_one_and_names_the_place() {
+    let mut publisher = Publisher::new();
+    let good = publisher.publish_route("E001", 1);
+    let mut pair = Pair::new(Some(good.clone()), Table::empty()).connect();
+    let bad = nonsense(&mut publisher);
+    pair.publish(bad.clone(), START);
+    assert_eq!(pair.table.digest(), good.digest());
+    let slot = *good.manifest().slots.keys().next().expect("a shard");
+    let Some(Event::Rejected { digest, epoch: 2, slot: Some(named), reason, .. }) = pair.events.last() else {
+        panic!("{:?}", pair.events)
+    };
+    assert_eq!((*digest, *named), (bad.digest(), slot));
+    assert!(!reason.is_empty());
+    assert_eq!(pair.refusals[0].slot, Some(slot));
+
+    let mended = publisher.publish_route("E001", 2);
+    pair.publish(mended.clone(), START);
+    assert_eq!(pair.table.digest(), mended.digest());
+}
+
+#[test]
+fn a_refused_table_is_offered_again_later_and_whole() {
+    let mut publisher = Publisher::new();
+    let good = publisher.publish_route("E001", 1);
+    let mut pair = Pair::new(Some(good), Table::empty()).connect();
+    let bad = nonsense(&mut publisher);
+    pair.publish(bad, START);
+    pair.sent.clear();
+    let mut waits = Vec::new();
+    let mut now = START;
+    for _ in 0..7 {
+        let deadline = pair.server.deadline().expect("another offer is due");
+        assert!(pair.server.tick(deadline - Duration::from_millis(1)).is_empty());
+        waits.push((deadline - now).as_secs());
+        now = deadline;
+        let steps = pair.server.tick(now);
+        pair.follow(steps, now);
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
+    assert!(manifest.base.is_empty());
+    assert!(pair.shards_sent().iter().all(|shard| shard.base.is_empty()));
+}
+
+#[test]
+fn an_operator_of_another_format_says_so_and_sends_nothing() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let mut server = ServerStream::new(Some(published));
+    let hello = wire::Hello { pod: "pod".to_owned(), oldest_format: 7, newest_format: 9, applied: Bytes::new() };
+    let steps = server.message(say(client_message::Kind::Hello(hello)), START);
+    let Some(Step::Close(reason)) = steps.last() else { panic!("{steps:?}") };
+    assert!(reason.contains("format 1") && reason.contains("7 to 9"), "{reason}");
+}
+
+#[test]
+fn a_silent_dataplane_is_named_and_then_given_up() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let mut server = ServerStream::new(Some(published));
+    server.message(hello(), START);
+    assert_eq!(server.deadline(), Some(limits::SILENT_AFTER));
+    assert!(server.tick(limits::SILENT_AFTER - Duration::from_millis(1)).is_empty());
+    let steps = server.tick(limits::SILENT_AFTER);
+    assert!(matches!(steps[..], [Step::Tell(Event::Silent { epoch: 1 })]), "{steps:?}");
+    assert!(server.tick(limits::SILENT_AFTER + Duration::from_secs(1)).is_empty(), "named once");
+    assert_eq!(server.deadline(), Some(limits::GIVE_UP_AFTER));
+    assert!(matches!(server.tick(limits::GIVE_UP_AFTER)[..], [Step::Close(_)]));
+}
+
+#[test]
+fn an_operator_that_stalls_loses_its_stream() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let mut server = ServerStream::new(Some(published));
+    let mut client = Client::new("pod");
+    let table = Table::empty();
+    let steps = server.message(client.connected(&table), START);
+    assert_eq!(client.deadline(), None, "an operator may take its time before the first table");
+    let Step::Send(manifest) = &steps[1] else { panic!("{steps:?}") };
+    client.message(manifest.clone(), &table, START);
+    let deadline = client.deadline().expect("shards are awaited");
+    assert!(client.tick(deadline - Duration::from_millis(1)).is_none());
+    assert!(matches!(client.tick(deadline), Some(Action::Disconnect(_))));
+}
+
+#[test]
+fn a_dataplane_that_breaks_the_protocol_loses_its_stream() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let digest = bytes(published.digest());
+    let (&slot, shard) = published.manifest().slots.iter().next().expect("a shard");
+    let want = wire::Want { slot: u32::from(slot.number()), digest: bytes(shard.digest), base: Bytes::new() };
+    let need = |wants| say(client_message::Kind::Need(wire::Need { digest: digest.clone(), wants }));
+    let applied = |digest| say(client_message::Kind::Applied(wire::Applied { digest }));
+    let rejected = wire::Rejected { digest: digest.clone(), slot: Some(70_000), row: None, reason: String::new() };
+    let cases: Vec<(&str, Vec<wire::ClientMessage>)> = vec![
+        ("nothing", vec![wire::ClientMessage { kind: None }]),
+        ("no hello first", vec![applied(digest.clone())]),
+        ("two hellos", vec![hello(), hello()]),
+        ("an odd digest", vec![hello(), applied(Bytes::from_static(b"short"))]),
+        ("another digest", vec![hello(), applied(bytes(Digest::of(b"other")))]),
+        ("applied twice", vec![hello(), applied(digest.clone()), applied(digest.clone())]),
+        ("no such slot", vec![hello(), need(vec![wire::Want { slot: 9_999, ..want.clone() }])]),
+        (
+            "another shard",
+            vec![hello(), need(vec![wire::Want { digest: bytes(Digest::of(b"other")), ..want.clone() }])],
+        ),
+        ("a shard twice", vec![hello(), need(vec![want.clone(), want.clone()])]),
+        ("needs twice", vec![hello(), need(vec![want.clone()]), need(vec![want])]),
+        ("a slot that is none", vec![hello(), say(client_message::Kind::Rejected(rejected))]),
+    ];
+    for (name, messages) in cases {
+        let mut server = ServerStream::new(Some(published.clone()));
+        let steps: Vec<Step> = messages.into_iter().flat_map(|message| server.message(message, START)).collect();
+        assert!(matches!(steps.last(), Some(Step::Close(_))), "{name}: {steps:?}");
+    }
+}
+
+/// The messages of an honest transfer to an empty dataplane: the manifest, then the shards.
+fn honest(published: &Arc<Published>) -> (wire::Manifest, Vec<wire::Shard>) {
+    let pair = Pair::new(Some(published.clone()), Table::empty()).connect();
+    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
+    (manifest.clone(), pair.shards_sent().into_iter().cloned().collect())
+}
+
+#[test]
+fn a_dataplane_refuses_whatever_is_not_what_the_digests_say() {
+    let mut publisher = Publisher::new();
+    publisher.publish_route("E001", 1);
+    let published = publisher.publish_route("E901", 1);
+    let (manifest, shards) = honest(&published);
+    let send = |manifest: wire::Manifest| wire::ServerMessage { kind: Some(server_message::Kind::Manifest(manifest)) };
+    let flip = |data: &Bytes| {
+        let mut data = data.to_vec();
+        *data.last_mut().expect("not empty") ^= 1;
+        Bytes::from(data)
+    };
+
+    let refused_manifests = [
+        ("its length", wire::Manifest { length: manifest.length + 1, ..manifest.clone() }),
+        ("a length beyond all bounds", wire::Manifest { length: u32::MAX, ..manifest.clone() }),
+        ("its digest", wire::Manifest { digest: bytes(Digest::of(b"other")), ..manifest.clone() }),
+        ("its bytes", wire::Manifest { data: flip(&manifest.data), ..manifest.clone() }),
+        ("no bytes", wire::Manifest { data: Bytes::new(), ..manifest.clone() }),
+        ("a base that is not held", wire::Manifest { base: bytes(Digest::of(b"other")), ..manifest.clone() }),
+    ];
+    for (name, manifest) in refused_manifests {
+        let mut client = Client::new("pod");
+        client.connected(&Table::empty());
+        let actions = client.message(send(manifest), &Table::empty(), START);
+        assert!(matches!(actions[..], [Action::Send(_), Action::Refused(_)]), "{name}: {actions:?}");
+    }
+
+    let (first, rest) = shards.split_first().expect("two shards");
+    let broken_shards = [
+        ("its bytes", wire::Shard { data: flip(&first.data), ..first.clone() }),
+        ("no bytes", wire::Shard { data: Bytes::new(), ..first.clone() }),
+        ("other bytes", wire::Shard { data: rest[0].data.clone(), ..first.clone() }),
+    ];
+    for (name, shard) in broken_shards {
+        let mut client = Client::new("pod");
+        let table = Table::empty();
+        client.connected(&table);
+        client.message(send(manifest.clone()), &table, START);
+        let all = std::iter::once(&shard).chain(rest);
+        let mut actions: Vec<Action> = all.flat_map(|shard| client.message(ship(shard), &table, START)).collect();
+        let Some(Action::Assemble(transfer)) = actions.pop() else { panic!("{name}: {actions:?}") };
+        let refusal = transfer.assemble(&table).expect_err(name);
+        assert!(refusal.slot.is_some(), "{name}: {refusal}");
+        assert!(client.assembled(&Err(refusal)).is_some());
+    }
+
+    let protocol_breaks = [
+        ("not wanted", wire::Shard { digest: bytes(Digest::of(b"other")), ..first.clone() }),
+        ("a base not offered", wire::Shard { base: bytes(Digest::of(b"other")), ..first.clone() }),
+        ("too long", wire::Shard { data: vec![0; 1 << 20].into(), ..first.clone() }),
+    ];
+    for (name, shard) in protocol_breaks {
+        let mut client = Client::new("pod");
+        client.connected(&Table::empty());
+        client.message(send(manifest.clone()), &Table::empty(), START);
+        let actions = client.message(ship(&shard), &Table::empty(), START);
+        assert!(matches!(actions[..], [Action::Disconnect(_)]), "{name}: {actions:?}");
+    }
+}
+
+fn ship(shard: &wire::Shard) -> wire::ServerMessage {
+    wire::ServerMessage { kind: Some(server_message::Kind::Shard(shard.clone())) }
+}
+
+#[test]
+fn an_operator_that_speaks_out_of_turn_loses_its_stream() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let (manifest, shards) = honest(&published);
+    let manifest = wire::ServerMessage { kind: Some(server_message::Kind::Manifest(manifest)) };
+    let table = Table::empty();
+    let mut client = Client::new("pod");
+    client.connected(&table);
+    assert!(matches!(client.message(ship(&shards[0]), &table, START)[..], [Action::Disconnect(_)]), "no shard yet");
+    assert!(matches!(client.message(manifest.clone(), &table, START)[..], [Action::Send(_)]));
+    assert!(matches!(client.message(manifest, &table, START)[..], [Action::Disconnect(_)]), "one in flight");
+}
+
+#[test]
+fn the_words_of_a_dataplane_reach_a_log_bounded_and_harmless() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let digest = bytes(published.digest());
+    let mut server = ServerStream::new(Some(published));
+    let name = "pod\nforged ".repeat(100);
+    let hello = wire::Hello { pod: name, oldest_format: 1, newest_format: 1, applied: Bytes::new() };
+    let steps = server.message(say(client_message::Kind::Hello(hello)), START);
+    let Step::Tell(Event::Hello { pod, .. }) = &steps[0] else { panic!("{steps:?}") };
+    assert!(pod.len() <= limits::MAX_POD_NAME && !pod.contains('\n'));
+    let rejected = wire::Rejected { digest, slot: None, row: None, reason: "x\r\n".repeat(10_000) };
+    let steps = server.message(say(client_message::Kind::Rejected(rejected)), START);
+    let Step::Tell(Event::Rejected { reason, .. }) = &steps[0] else { panic!("{steps:?}") };
+    assert!(reason.len() <= limits::MAX_REASON && !reason.contains('\n'));
+}
+
+#[test]
+fn a_manifest_that_names_a_shard_nobody_gave_is_not_published() {
+    let mut publisher = Publisher::new();
+    publisher.compiler.upsert(support::route("E001", 1));
+    let manifest = publisher.compiler.compile().manifest;
+    let error = Published::new(manifest, &std::collections::BTreeMap::new(), None).expect_err("no shard");
+    assert!(error.to_string().contains("was not given"), "{error}");
+}
