@@ -36,7 +36,7 @@ class Calls:
         return client.create_service(binding, self.options.url)
 
     def greeting(self, address):
-        binding = "{urn:riv:demo:greeting:GetGreeting:1:rivtabp21}GetGreetingResponderBinding"
+        binding = "{urn:riv:rivmesh:demo:GetGreeting:1:rivtabp21}GetGreetingResponderBinding"
         service = self.service(self.options.wsdl, GREETING_WSDL, binding)
         return service.GetGreeting(name="Tolvan Åström", _soapheaders={"LogicalAddress": address})
 
@@ -46,7 +46,7 @@ class Calls:
     def fault_of_the_producer(self):
         fault = self.refused("SE2321000131-FAULT")
         expect(fault.message, "Ingen hälsning finns")
-        expect(fault.detail.findtext(".//{urn:riv:demo:greeting:1}reason"), "tystnad")
+        expect(fault.detail.findtext(".//{urn:riv:rivmesh:demo:1}reason"), "tystnad")
 
     def fault_of_the_platform(self):
         expect(self.refused("SE2321000131-NOBODY").message[:6], "VP004 ")

@@ -12,7 +12,7 @@ const CALLS: [&str; 3] = ["tls-1.2", "tls-1.3", "no-certificate"];
 const REQUEST: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
     <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Header>\
     <LogicalAddress xmlns=\"urn:riv:itintegration:registry:1\">SE2321000131-GREETING</LogicalAddress></soapenv:Header>\
-    <soapenv:Body><GetGreeting xmlns=\"urn:riv:demo:greeting:GetGreetingResponder:1\"><name>Tolvan</name></GetGreeting>\
+    <soapenv:Body><GetGreeting xmlns=\"urn:riv:rivmesh:demo:GetGreetingResponder:1\"><name>Tolvan</name></GetGreeting>\
     </soapenv:Body></soapenv:Envelope>";
 
 pub(crate) fn run(place: &Place, tally: &mut Tally) -> Made {

@@ -12,10 +12,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.apache.cxf.attachment.ByteDataSource;
-import riv.demo.greeting.getgreeting._1.rivtabp21.GetGreetingResponderInterface;
-import riv.demo.greeting.getgreeting._1.rivtabp21.GetGreetingResponderService;
-import riv.demo.greeting.getgreetingresponder._1.GetGreetingResponseType;
-import riv.demo.greeting.getgreetingresponder._1.GetGreetingType;
+import riv.rivmesh.demo.getgreeting._1.rivtabp21.GetGreetingResponderInterface;
+import riv.rivmesh.demo.getgreeting._1.rivtabp21.GetGreetingResponderService;
+import riv.rivmesh.demo.getgreetingresponder._1.GetGreetingResponseType;
+import riv.rivmesh.demo.getgreetingresponder._1.GetGreetingType;
 
 /** Calls of our own contract. What is expected is what ../../../../../../../answers.yaml sends. */
 final class GreetingCalls implements Main.Calls {
