@@ -6,6 +6,8 @@ pub mod fields;
 mod json;
 pub mod log;
 pub mod metrics;
+#[cfg(test)]
+mod pages;
 mod personal;
 pub mod record;
 pub mod table;

@@ -2,14 +2,11 @@
 
 use super::entry::{CALL, CALL_LOGGER};
 use super::render::{Common, timestamp};
+use super::scrub::{safe_cause, safe_faultcode, without_query, without_secrets};
 use crate::telemetry::fields;
 use crate::telemetry::json::Line;
 use crate::telemetry::record::{CallRecord, ObjectRef, Outcome};
 use crate::telemetry::table::Hex;
-use std::borrow::Cow;
-
-/// The longest `faultcode` that is logged.
-const MAX_FAULTCODE: usize = 64;
 
 /// Appends the line of `record`.
 pub(super) fn write(out: &mut String, record: &CallRecord, common: &Common) {
@@ -151,14 +148,14 @@ fn failure(line: &mut Line<'_>, record: &CallRecord) {
         }
         Outcome::ProducerBrokeOff { cause } => {
             line.text(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
-            line.some(fields::ERROR_MESSAGE.name, &scrub(cause, record.endpoint.as_deref()));
+            line.some(fields::ERROR_MESSAGE.name, &safe_cause(cause, record.endpoint.as_deref()));
         }
         Outcome::ProducerFault { faultcode } => {
             line.text(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
             line.some(fields::FAULT_CODE.name, safe_faultcode(faultcode));
         }
         Outcome::Fault { code, kind, cause } => {
-            let cause = scrub(cause, record.endpoint.as_deref());
+            let cause = safe_cause(cause, record.endpoint.as_deref());
             line.text(fields::ERROR_TYPE.name, code.as_str());
             line.some(fields::ERROR_MESSAGE.name, &cause);
             line.some(fields::ERROR_KIND.name, kind);
@@ -204,35 +201,4 @@ fn status_line(status: u16) -> String {
         Some(reason) => format!("{status} {reason}"),
         None => String::new(),
     }
-}
-
-fn without_query(target: &str) -> &str {
-    target.split(['?', '#']).next().unwrap_or_default()
-}
-
-/// A URL without what may be secret in it: user info and query.
-pub(super) fn without_secrets(url: &str) -> Cow<'_, str> {
-    let url = without_query(url);
-    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rfind('@') {
-        Some(at) => Cow::Owned(format!("{scheme}://{}", &rest[at + 1..])),
-        None => Cow::Borrowed(url),
-    }
-}
-
-/// A cause without the secret parts of the endpoint's URL, should it quote that.
-fn scrub<'a>(cause: &'a str, endpoint: Option<&str>) -> Cow<'a, str> {
-    match endpoint.map(|url| (url, without_secrets(url))) {
-        Some((url, clean)) if clean != url && cause.contains(url) => Cow::Owned(cause.replace(url, &clean)),
-        _ => Cow::Borrowed(cause),
-    }
-}
-
-/// A producer's `faultcode` if it looks like the name that it should be; nothing of it otherwise, since a producer may have
-/// put anything there.
-fn safe_faultcode(faultcode: &str) -> &str {
-    let faultcode = faultcode.trim();
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-');
-    if faultcode.len() <= MAX_FAULTCODE && faultcode.chars().all(is_name) { faultcode } else { "(not a name)" }
 }

@@ -9,6 +9,7 @@ mod layer;
 mod limit;
 mod probing;
 mod render;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -3,6 +3,7 @@
 use super::call;
 use super::entry::Entry;
 use super::event::Event;
+use super::scrub::safe_cause;
 use crate::telemetry::fields;
 use crate::telemetry::json::{self, Line};
 use crate::telemetry::personal::mask;
@@ -12,7 +13,7 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 /// How lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// One ECS JSON object per line.
     #[default]
@@ -124,7 +125,10 @@ fn call_text(out: &mut String, record: &CallRecord) {
     match &record.outcome {
         Outcome::Completed => message.push_str(" ok"),
         Outcome::Fault { code, cause, .. } if cause.is_empty() => message.push_str(&format!(" {}", code.as_str())),
-        Outcome::Fault { code, cause, .. } => message.push_str(&format!(" {} ({cause})", code.as_str())),
+        Outcome::Fault { code, cause, .. } => {
+            let cause = safe_cause(cause, record.endpoint.as_deref());
+            message.push_str(&format!(" {} ({cause})", code.as_str()));
+        }
         other => message.push_str(&format!(" {}", call::outcome_word(other))),
     }
     let _ = write!(message, " {:.1} ms", record.duration.as_secs_f64() * 1e3);

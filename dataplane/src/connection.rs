@@ -1,0 +1,315 @@
+//! A consumer's connection from accept to close: handshake, identity, one call after the other, and all the reasons to
+//! end it: idleness, age, a certificate that is no longer good, a platform that is about to stop.
+
+use crate::call::{self, After, Context};
+use crate::caller::Identity;
+use crate::control::{Phase, Signal};
+use crate::exchange::{Clocks, IdleClock, ProducerClock};
+use crate::http1::{Conn, RequestHead, Transport, parse_request};
+use crate::settings::{ListenerRuntime, Settings};
+use crate::telemetry::log::RefusedHandshake;
+use crate::telemetry::metrics::ListenerMetrics;
+use crate::telemetry::record::TlsVersion;
+use crate::tls::{self, Refusal, ServerTls, Standing};
+use crate::worker::Worker;
+use rustls::HandshakeKind;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// A verdict is looked at again after so many seconds even if it would hold longer.
+const MAX_STANDING: i64 = 3600;
+/// How long an orderly close may take, the reading of what a consumer still sends included.
+const LINGER: Duration = Duration::from_secs(2);
+/// Most bytes of a request that nobody wants that are read while its connection is closed.
+const MAX_LINGER_BYTES: usize = 1024 * 1024;
+
+/// Serves a connection from its first byte to its last.
+pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, name: &Arc<str>) {
+    let settings = worker.shared.settings.load_full();
+    let Some(listener) = settings.listener(name).cloned() else { return };
+    let metrics = worker.shared.metrics.listener(name);
+    let Some(_place) = worker.shared.connections.enter(settings.platform.limits.connections) else {
+        report_refusal(worker, &metrics, name, peer, None, "too many connections are open");
+        return;
+    };
+    let _open = metrics.connection_opened();
+    let accepted = match &listener.tls {
+        None => Ok((Conn::new(Transport::Plain(tcp)), None)),
+        Some(server) => handshake(worker, &settings, server, &metrics, tcp).await,
+    };
+    match accepted {
+        Err((refusal, error)) => report_refusal(worker, &metrics, name, peer, refusal.as_ref(), &error),
+        Ok((conn, standing)) => {
+            let mut connection = Connection::new(worker, settings, listener, metrics, conn, standing, peer, name);
+            if connection.serve_calls().await == After::Close {
+                connection.close().await;
+            }
+        }
+    }
+}
+
+/// Makes the TLS handshake. The consumer's certificate is judged by it, and once more here, because rustls does not ask
+/// its verifier about a resumed session.
+async fn handshake(
+    worker: &Worker,
+    settings: &Settings,
+    server: &ServerTls,
+    metrics: &ListenerMetrics,
+    tcp: TcpStream,
+) -> Result<(Conn, Option<Standing>), (Option<Refusal>, String)> {
+    let limit = settings.platform.timeouts.handshake;
+    let accept = async {
+        let _place = worker.shared.handshakes.acquire().await;
+        let accepted = TlsAcceptor::from(server.config.clone()).accept(tcp).await;
+        accepted.map_err(|e| (Some(tls::explain_handshake(&e)), e.to_string()))
+    };
+    let late = |_| Err((None, format!("the handshake was not finished within {limit:?}")));
+    let stream = timeout(limit, accept).await.unwrap_or_else(late)?;
+    let session = stream.get_ref().1;
+    let chain = session.peer_certificates().unwrap_or_default();
+    let standing = server.recheck(chain, UnixTime::now()).map_err(|refusal| {
+        let why = refusal.to_string();
+        (Some(refusal), why)
+    })?;
+    metrics.handshake(version(session), session.handshake_kind() == Some(HandshakeKind::Resumed));
+    Ok((Conn::new(Transport::Tls(Box::new(stream.into()))), Some(standing)))
+}
+
+fn report_refusal(
+    worker: &Worker,
+    metrics: &ListenerMetrics,
+    listener: &Arc<str>,
+    peer: SocketAddr,
+    refusal: Option<&Refusal>,
+    error: &str,
+) {
+    let refused = RefusedHandshake::new(listener.clone(), peer, refusal, error);
+    metrics.handshake_refused(refused.reason);
+    worker.shared.log.refused_handshake(refused);
+}
+
+fn version(session: &rustls::ServerConnection) -> Option<TlsVersion> {
+    match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => Some(TlsVersion::V1_2),
+        Some(rustls::ProtocolVersion::TLSv1_3) => Some(TlsVersion::V1_3),
+        _ => None,
+    }
+}
+
+/// An established connection.
+struct Connection<'a> {
+    worker: &'a Worker,
+    settings: Arc<Settings>,
+    listener: Arc<ListenerRuntime>,
+    listener_name: &'a Arc<str>,
+    metrics: Arc<ListenerMetrics>,
+    conn: Conn,
+    peer: SocketAddr,
+    identity: Identity,
+    /// The verdict on the peer's certificate; without TLS there is none.
+    standing: Option<Standing>,
+    clocks: Clocks,
+    signal: watch::Receiver<Signal>,
+    /// When it is too old to carry another call.
+    ends_at: Instant,
+}
+
+/// Why waiting for a request ended.
+enum Waited {
+    Input,
+    Closed,
+    TimedOut,
+    Signal,
+}
+
+impl<'a> Connection<'a> {
+    #[allow(clippy::too_many_arguments, reason = "everything that is known about a connection when it begins")]
+    fn new(
+        worker: &'a Worker,
+        settings: Arc<Settings>,
+        listener: Arc<ListenerRuntime>,
+        metrics: Arc<ListenerMetrics>,
+        conn: Conn,
+        standing: Option<Standing>,
+        peer: SocketAddr,
+        listener_name: &'a Arc<str>,
+    ) -> Self {
+        let identity = Identity::of(&listener, certificates(&conn), peer);
+        // Spread over 40 % of the age, so that connections that began together do not end together.
+        let age = settings.platform.timeouts.connection_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+        let ends_at = Instant::now() + age;
+        let clocks = Clocks { producer: ProducerClock::new(), consumer: IdleClock::new() };
+        let signal = worker.shared.signal.clone();
+        Self { worker, settings, listener, listener_name, metrics, conn, peer, identity, standing, clocks, signal, ends_at }
+    }
+
+    async fn serve_calls(&mut self) -> After {
+        loop {
+            let head = match self.next_head().await {
+                Ok(head) => head,
+                Err(after) => return after,
+            };
+            self.refresh();
+            if !self.still_stands() {
+                return After::Close;
+            }
+            let context = Context {
+                worker: self.worker,
+                settings: &self.settings,
+                listener: &self.listener,
+                listener_name: self.listener_name,
+                metrics: &self.metrics,
+                peer: self.peer,
+                tls: tls_version(&self.conn),
+                identity: &self.identity,
+                last: Instant::now() >= self.ends_at,
+            };
+            match call::serve(&context, &mut self.conn, &mut self.clocks, head).await {
+                After::KeepAlive => {}
+                after => return after,
+            }
+        }
+    }
+
+    /// The head of the next request, or what becomes of the connection when none comes.
+    async fn next_head(&mut self) -> Result<RequestHead, After> {
+        let mut head_due = None;
+        loop {
+            let limits = &self.settings.platform.limits;
+            match parse_request(&mut self.conn.input, limits.head_bytes, limits.header_count) {
+                Ok(Some(head)) => return Ok(head),
+                Ok(None) => {}
+                Err(error) => return Err(self.refuse(error.status(), error)),
+            }
+            let timeouts = &self.settings.platform.timeouts;
+            let idle = self.conn.input.is_empty();
+            let deadline = if idle {
+                self.conn.release_buffers();
+                (Instant::now() + timeouts.keep_alive).min(self.ends_at).min(self.stands_until())
+            } else {
+                *head_due.get_or_insert_with(|| Instant::now() + timeouts.head)
+            };
+            match self.wait(deadline).await {
+                Waited::Input => {}
+                Waited::Closed => return Err(After::Cut),
+                Waited::TimedOut if idle => return Err(After::Close),
+                Waited::TimedOut => {
+                    return Err(self.refuse(408, "the head of the request did not come in time"));
+                }
+                Waited::Signal => {
+                    self.refresh();
+                    if idle && (self.signal.borrow().phase == Phase::Closing || !self.still_stands()) {
+                        return Err(After::Close);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, deadline: Instant) -> Waited {
+        let conn = &mut self.conn;
+        tokio::select! {
+            biased;
+            read = poll_fn(|cx| conn.poll_fill(cx)) => match read {
+                Ok(0) | Err(_) => Waited::Closed,
+                Ok(_) => Waited::Input,
+            },
+            changed = self.signal.changed() => {
+                // The sender lives as long as the process; without it there is nothing left to serve for.
+                if changed.is_err() { Waited::Closed } else { Waited::Signal }
+            }
+            () = tokio::time::sleep_until(deadline) => Waited::TimedOut,
+        }
+    }
+
+    /// Takes over new settings, as far as they concern this connection.
+    fn refresh(&mut self) {
+        let settings = self.worker.shared.settings.load();
+        if Arc::ptr_eq(&settings, &self.settings) {
+            return;
+        }
+        self.settings = Arc::clone(&settings);
+        let Some(listener) = self.settings.listener(self.listener_name) else { return };
+        if !Arc::ptr_eq(listener, &self.listener) {
+            self.listener = listener.clone();
+            self.identity = Identity::of(&self.listener, certificates(&self.conn), self.peer);
+        }
+    }
+
+    /// Whether the peer's certificate is still good: in time, not revoked, and of an authority that is still trusted.
+    fn still_stands(&mut self) -> bool {
+        let (Some(server), Some(standing)) = (&self.listener.tls, &self.standing) else { return true };
+        match server.clients.renew(standing, certificates(&self.conn), UnixTime::now()) {
+            Ok(standing) => {
+                self.standing = Some(standing);
+                true
+            }
+            Err(refusal) => {
+                let why = "the certificate of an open connection is no longer good";
+                report_refusal(self.worker, &self.metrics, self.listener_name, self.peer, Some(&refusal), why);
+                false
+            }
+        }
+    }
+
+    /// When the verdict on the peer's certificate has to be renewed.
+    fn stands_until(&self) -> Instant {
+        let now = Instant::now();
+        let Some(standing) = &self.standing else { return self.ends_at };
+        let left = standing.until.saturating_sub_unsigned(UnixTime::now().as_secs()).clamp(0, MAX_STANDING);
+        now + Duration::from_secs(left.unsigned_abs())
+    }
+
+    /// Answers a request whose head cannot be used.
+    fn refuse(&mut self, status: u16, sentence: impl std::fmt::Display) -> After {
+        let context = Context {
+            worker: self.worker,
+            settings: &self.settings,
+            listener: &self.listener,
+            listener_name: self.listener_name,
+            metrics: &self.metrics,
+            peer: self.peer,
+            tls: tls_version(&self.conn),
+            identity: &self.identity,
+            last: true,
+        };
+        call::refuse_head(&context, &mut self.conn, status, sentence);
+        After::Close
+    }
+
+    /// Sends what is left to send, says goodbye, and reads on for a moment: a reset would tear the answer out of the
+    /// consumer's hands.
+    async fn close(&mut self) {
+        let conn = &mut self.conn;
+        let goodbye = async {
+            if poll_fn(|cx| conn.poll_drain(cx)).await.is_err() || poll_fn(|cx| conn.poll_shutdown(cx)).await.is_err() {
+                return;
+            }
+            let mut discarded = 0;
+            while discarded < MAX_LINGER_BYTES {
+                conn.input.clear();
+                match poll_fn(|cx| conn.poll_fill(cx)).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(n) => discarded += n,
+                }
+            }
+        };
+        // Whether it was said in time or not, the connection ends now.
+        let _ = timeout(LINGER, goodbye).await;
+    }
+}
+
+fn certificates(conn: &Conn) -> &[CertificateDer<'static>] {
+    conn.transport().session().and_then(|session| session.peer_certificates()).unwrap_or_default()
+}
+
+fn tls_version(conn: &Conn) -> Option<TlsVersion> {
+    conn.transport().session().and_then(version)
+}

@@ -1,0 +1,79 @@
+//! Request heads from consumers.
+
+use super::body::Framing;
+use super::head::{Announced, Head, HeadError, MAX_FIELDS, announced, find_end, leading_empty_line};
+use bytes::{Buf, BytesMut};
+
+/// A request head that passed every check of RFC 9112 that this platform makes.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The method as sent; methods are case-sensitive.
+    pub method: String,
+    /// The path of the target, without query.
+    pub path: String,
+    /// The query of the target, without the question mark.
+    pub query: Option<String>,
+    /// HTTP/1.0 instead of 1.1.
+    pub http10: bool,
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// Whether the consumer wants the connection closed after the answer.
+    pub close: bool,
+    /// Whether the consumer waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    pub expects_continue: bool,
+    /// The header fields.
+    pub fields: Head,
+}
+
+/// Takes a request head from the front of `input` once it is complete.
+///
+/// # Errors
+/// See [`HeadError`]; the connection cannot be used any further after one.
+pub fn parse_request(input: &mut BytesMut, limit: usize, max_fields: usize) -> Result<Option<RequestHead>, HeadError> {
+    input.advance(leading_empty_line(input));
+    let Some(end) = find_end(input, limit)? else { return Ok(None) };
+    let buffer = input.split_to(end).freeze();
+    let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let slots = max_fields.min(MAX_FIELDS);
+    let mut parsed = httparse::Request::new(&mut storage[..slots]);
+    let httparse::Status::Complete(_) = parsed.parse(&buffer)? else {
+        return Err(HeadError::Malformed("the head ends early"));
+    };
+    let http10 = parsed.version == Some(0);
+    let method = parsed.method.unwrap_or_default().to_owned();
+    let (path, query) = target(parsed.path.unwrap_or_default())?;
+    let fields = Head::new(buffer.clone(), parsed.headers);
+
+    if fields.all("host").count() != 1 && !(http10 && fields.first("host").is_none()) {
+        return Err(HeadError::Malformed("the request needs exactly one Host header"));
+    }
+    let framing = match announced(&fields, http10)? {
+        Announced::Nothing => Framing::Length(0),
+        Announced::Length(length) => Framing::Length(length),
+        Announced::Chunked => Framing::Chunked,
+    };
+    let expects_continue = match fields.first("expect") {
+        None => false,
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => !http10,
+        Some(_) => return Err(HeadError::Expectation),
+    };
+    let keep_alive = fields.has_token("connection", "keep-alive");
+    let close = fields.has_token("connection", "close") || (http10 && !keep_alive);
+    Ok(Some(RequestHead { method, path, query, http10, framing, close, expects_continue, fields }))
+}
+
+/// Path and query of a request target in origin or absolute form (RFC 9112 §3.2).
+fn target(target: &str) -> Result<(String, Option<String>), HeadError> {
+    let origin = if target.starts_with('/') || target == "*" {
+        target
+    } else {
+        let rest = target.strip_prefix("https://").or_else(|| target.strip_prefix("http://"));
+        let rest = rest.ok_or(HeadError::Malformed("the request target is neither a path nor a URL"))?;
+        rest.find('/').map_or("/", |slash| &rest[slash..])
+    };
+    let (path, query) = match origin.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (origin, None),
+    };
+    Ok((path.to_owned(), query))
+}

@@ -1,0 +1,185 @@
+//! What happens beside the calls: new settings are told to open connections, new tables to log and metrics, and the
+//! pod's readiness follows the table.
+
+use crate::control::{Shared, Signal};
+use crate::ready::{self, Readiness};
+use crate::settings::{self, Settings};
+use crate::telemetry::log::Event;
+use crate::telemetry::metrics::{Expiry, ExpiryKind};
+use crate::telemetry::table::{RowCounts, TableInfo, TableSource};
+use crate::tls;
+use rivmesh_sync::disk::{Directory, Store, Stored};
+use rivmesh_sync::feed::{FeedStatus, Source};
+use rivmesh_table::Table;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long a table from disk waits for an operator's word before the pod takes calls without it.
+const WAIT_FOR_OPERATOR: Duration = Duration::from_secs(10);
+
+/// How often metrics are told that a connected feed is as fresh as now.
+const FRESHEN: Duration = Duration::from_secs(5);
+
+/// Serves the table on disk, for a dataplane without an operator. Ends when it has been loaded; the status remains.
+pub(crate) async fn serve_stored(
+    directory: Option<PathBuf>,
+    install: impl FnOnce(Arc<Table>),
+    status: &watch::Sender<FeedStatus>,
+) {
+    let Some(directory) = directory else {
+        status.send_modify(|s| s.store_error = Some("there is neither an operator nor a table directory".to_owned()));
+        return;
+    };
+    match tokio::task::spawn_blocking(move || load(directory)).await {
+        Ok(Ok(Some(stored))) => {
+            let digest = stored.table.digest();
+            install(Arc::new(stored.table));
+            status.send_modify(|s| {
+                s.source = Source::Disk;
+                s.digest = Some(digest);
+                s.since = Some(stored.saved);
+            });
+        }
+        Ok(Ok(None)) => status.send_modify(|s| s.store_error = Some("the table directory holds no table".to_owned())),
+        Ok(Err(error)) => status.send_modify(|s| s.store_error = Some(error)),
+        Err(error) => status.send_modify(|s| s.store_error = Some(error.to_string())),
+    }
+}
+
+fn load(directory: PathBuf) -> Result<Option<Stored>, String> {
+    let files = Directory::open(directory).map_err(|e| e.to_string())?;
+    Store::new(files).load().map_err(|e| e.to_string())
+}
+
+/// Keeps the pod unready until its table may be used: an operator has sent or confirmed it, or it came from disk and no
+/// operator answered for a while. With `max_stale`, also when no operator has been there for so long.
+pub(crate) async fn table_readiness(
+    readiness: Readiness,
+    mut feed: watch::Receiver<FeedStatus>,
+    has_operator: bool,
+    max_stale: Option<Duration>,
+) {
+    let mut blocker = Some(readiness.block(ready::TABLE));
+    let disk_counts_from = Instant::now() + WAIT_FOR_OPERATOR;
+    let mut last_connected = Instant::now();
+    loop {
+        let status = feed.borrow_and_update().clone();
+        let now = Instant::now();
+        if status.connected || !has_operator {
+            last_connected = now;
+        }
+        let stale_at = max_stale.map(|limit| last_connected + limit);
+        let blocked = match status.source {
+            Source::None => Some(status.store_error.or(status.last_error).unwrap_or_else(|| "no table yet".to_owned())),
+            Source::Disk if has_operator && !status.operator_answered && now < disk_counts_from => {
+                Some("the table from disk waits for an operator's word".to_owned())
+            }
+            _ if stale_at.is_some_and(|at| now >= at) => Some("no operator has been there for maxStale".to_owned()),
+            _ => None,
+        };
+        match (blocked, &blocker) {
+            (None, _) => blocker = None,
+            (Some(why), Some(held)) => held.because(why),
+            (Some(why), None) => blocker.insert(readiness.block(ready::TABLE)).because(why),
+        }
+        let wake = stale_at.into_iter().chain((now < disk_counts_from).then_some(disk_counts_from));
+        let wake = wake.filter(|at| *at > now).min().unwrap_or(now + Duration::from_secs(3600));
+        tokio::select! {
+            changed = feed.changed() => if changed.is_err() {
+                return;
+            },
+            () = tokio::time::sleep_until(wake) => {}
+        }
+    }
+}
+
+/// Tells log and metrics about tables and readiness as they change.
+pub(crate) async fn table_news(shared: Arc<Shared>, mut feed: watch::Receiver<FeedStatus>, readiness: Readiness) {
+    let mut told = None;
+    let mut refused = None;
+    loop {
+        let status = feed.borrow_and_update().clone();
+        shared.metrics.set_feed_connected(status.connected);
+        if status.digest.is_some() && status.digest != told {
+            told = status.digest;
+            let table = shared.table.load_full();
+            shared.metrics.learn_contracts(table.contracts().map(|c| c.urn()));
+            let info = table_info(&table, &status);
+            shared.metrics.table_installed(info.clone());
+            shared.log.event(Event::TableInstalled(info));
+        }
+        if status.connected && status.source == Source::Operator {
+            shared.metrics.table_confirmed(SystemTime::now());
+        }
+        if status.refused.is_some() && status.refused != refused {
+            if let Some(refusal) = &status.refused {
+                shared.metrics.table_rejected();
+                let digest = Some(*refusal.digest.as_bytes());
+                shared.log.event(Event::TableRejected { digest, reason: refusal.to_string() });
+            }
+        }
+        refused = status.refused;
+        shared.metrics.set_ready(readiness.is_ready());
+        tokio::select! {
+            changed = feed.changed() => if changed.is_err() {
+                return;
+            },
+            // A table that is confirmed without a change is as fresh as the connection.
+            () = tokio::time::sleep(FRESHEN) => {}
+        }
+    }
+}
+
+fn table_info(table: &Table, status: &FeedStatus) -> TableInfo {
+    let counts = table.manifest().counts;
+    TableInfo {
+        digest: *table.digest().as_bytes(),
+        epoch: 0,
+        source: if status.source == Source::Disk { TableSource::Disk } else { TableSource::Operator },
+        rows: RowCounts {
+            routes: counts.routes,
+            authorizations: counts.authorizations,
+            contracts: counts.contracts,
+            hsa_units: counts.hsa_units,
+        },
+        installed: SystemTime::now(),
+    }
+}
+
+/// Follows the configuration files, and tells open connections when something has changed.
+pub(crate) async fn follow_files(shared: Arc<Shared>, config: PathBuf, signal: watch::Sender<Signal>) {
+    show_expiries(&shared, &shared.settings.load());
+    let file = config.display().to_string();
+    let reader = shared.clone();
+    settings::watch(shared.settings.clone(), config, move |event| match event {
+        settings::Event::Applied(settings) => {
+            reader.metrics.settings_reloaded(true);
+            show_expiries(&reader, &settings);
+            reader.log.event(Event::SettingsLoaded { file: file.clone() });
+            for sentence in settings.warnings.iter().chain(&settings.pending_restart) {
+                tracing::warn!("{sentence}");
+            }
+            signal.send_modify(|signal| signal.settings += 1);
+        }
+        settings::Event::Kept(error) => {
+            reader.metrics.settings_reloaded(false);
+            reader.log.event(Event::SettingsRejected { file: file.clone(), reason: error.to_string() });
+        }
+        settings::Event::Unwatched { folder, reason } => {
+            tracing::warn!(folder = %folder.display(), "changes are seen within a minute only: {reason}");
+        }
+    })
+    .await;
+}
+
+fn show_expiries(shared: &Shared, settings: &Settings) {
+    let expiry = |e: tls::Expiry| Expiry {
+        kind: if e.kind == tls::ExpiryKind::Crl { ExpiryKind::Crl } else { ExpiryKind::Certificate },
+        name: format!("{} {}", e.name, e.file),
+        at: e.at,
+    };
+    shared.metrics.set_expiries("settings", settings.expiries().into_iter().map(expiry).collect());
+}

@@ -1,0 +1,42 @@
+//! Making a connection to an endpoint: name, TCP, TLS, each with a limit, and an error that says which of them failed.
+
+use super::Endpoint;
+use crate::http1::{Conn, Transport};
+use crate::tls::ClientTls;
+use rustls_pki_types::ServerName;
+use std::io;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// Why no connection could be made. No byte of a request has left when one of these comes.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    #[error("the connection was not made within {0:?}")]
+    TimedOut(Duration),
+    #[error("no connection: {0}")]
+    Tcp(io::Error),
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    #[error("the host name cannot be used for TLS")]
+    Name,
+}
+
+/// Connects to `endpoint`, with `tls` unless it is plain; both together may take `limit`.
+pub(crate) async fn connect(endpoint: &Endpoint, tls: Option<&ClientTls>, limit: Duration) -> Result<Conn, ConnectError> {
+    timeout(limit, attempt(endpoint, tls)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+}
+
+async fn attempt(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Result<Conn, ConnectError> {
+    let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(ConnectError::Tcp)?;
+    tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
+    let Some(tls) = tls else { return Ok(Conn::new(Transport::Plain(tcp))) };
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => ServerName::try_from(endpoint.host.clone()).map_err(|_| ConnectError::Name)?,
+    };
+    let stream = TlsConnector::from(tls.config.clone()).connect(name, tcp).await.map_err(ConnectError::Tls)?;
+    Ok(Conn::new(Transport::Tls(Box::new(stream.into()))))
+}
