@@ -399,8 +399,8 @@ impl<'t> Probe<'t, '_> {
 #[derive(Clone, Copy)]
 struct Group<'t> {
     shard: &'t RowShard,
-    address: u32,
-    contract: u32,
+    address: usize,
+    contract: usize,
 }
 
 /// How a request in one profile gets to a producer of another, best first.

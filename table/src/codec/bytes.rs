@@ -32,6 +32,14 @@ impl Writer {
         self.u32(u32::try_from(len).expect("row limits keep every shard far below 4 GiB"));
     }
 
+    /// Writes a column of numbers below `limit`, as wide as the limit asks for.
+    pub(crate) fn column(&mut self, limit: usize, values: impl Iterator<Item = usize>) {
+        match Width::of(limit) {
+            Width::Short => values.for_each(|value| self.out.extend_from_slice(&(value as u16).to_le_bytes())),
+            Width::Wide => values.for_each(|value| self.out.extend_from_slice(&(value as u32).to_le_bytes())),
+        }
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
         self.out
     }
@@ -115,11 +123,29 @@ impl<'b> Reader<'b> {
         Ok(Stretch { start, len })
     }
 
-    /// A column of `len` 32-bit integers.
-    pub(crate) fn column(&mut self, section: &'static str, len: usize) -> Result<Column, Malformed> {
-        let bytes = len.checked_mul(4).ok_or_else(|| Malformed::section(section, "too long"))?;
+    /// A column of `len` numbers below `limit`, verified.
+    pub(crate) fn column(&mut self, section: &'static str, len: usize, limit: usize) -> Result<Column, Malformed> {
+        let width = Width::of(limit);
+        let bytes = len.checked_mul(width as usize).ok_or_else(|| Malformed::section(section, "too long"))?;
         let Stretch { start, .. } = self.stretch(section, bytes)?;
-        Ok(Column { start, len })
+        let column = Column { start, len, width };
+        match column.iter(self.all).position(|value| value >= limit) {
+            None => Ok(column),
+            Some(row) => Err(Malformed::row(section, row, "points past the end")),
+        }
+    }
+
+    /// A column of `len` running ends of groups that together fill `total` rows, verified.
+    pub(crate) fn ends(&mut self, section: &'static str, len: usize, total: usize) -> Result<Column, Malformed> {
+        let ends = self.column(section, len, total + 1)?;
+        let mut last = 0;
+        for (row, end) in ends.iter(self.all).enumerate() {
+            if end < last {
+                return Err(Malformed::row(section, row, "ends before it begins"));
+            }
+            last = end;
+        }
+        if last == total { Ok(ends) } else { Err(Malformed::section(section, "the groups do not fill the rows")) }
     }
 
     /// A column of `len` 64-bit integers.
@@ -141,53 +167,45 @@ pub(crate) struct Stretch {
     pub(crate) len: usize,
 }
 
-/// A column of 32-bit integers in place in a shard's bytes.
+/// How many bytes a number in a column takes. Most shards have fewer than 65,536 of anything.
+#[derive(Debug, Clone, Copy)]
+enum Width {
+    Short = 2,
+    Wide = 4,
+}
+
+impl Width {
+    fn of(limit: usize) -> Self {
+        if limit <= 1 << 16 { Self::Short } else { Self::Wide }
+    }
+}
+
+/// A column of numbers in place in a shard's bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     start: usize,
     pub(crate) len: usize,
+    width: Width,
 }
 
 impl Column {
-    pub(crate) fn get(self, bytes: &[u8], row: usize) -> u32 {
+    pub(crate) fn get(self, bytes: &[u8], row: usize) -> usize {
         debug_assert!(row < self.len);
-        let at = self.start + 4 * row;
-        u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+        let at = self.start + self.width as usize * row;
+        match self.width {
+            Width::Short => u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes")).into(),
+            Width::Wide => u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize,
+        }
     }
 
     /// The half-open range of rows of `group` in a column of running ends.
     pub(crate) fn range(self, bytes: &[u8], group: usize) -> std::ops::Range<usize> {
-        let start = if group == 0 { 0 } else { self.get(bytes, group - 1) as usize };
-        start..self.get(bytes, group) as usize
+        let start = if group == 0 { 0 } else { self.get(bytes, group - 1) };
+        start..self.get(bytes, group)
     }
 
-    pub(crate) fn iter(self, bytes: &[u8]) -> impl ExactSizeIterator<Item = u32> + '_ {
-        let (words, _) = bytes[self.start..self.start + 4 * self.len].as_chunks::<4>();
-        words.iter().map(|word| u32::from_le_bytes(*word))
-    }
-
-    /// Checks that every value is below `limit`.
-    pub(crate) fn check_below(self, bytes: &[u8], limit: usize, section: &'static str) -> Result<(), Malformed> {
-        match self.iter(bytes).position(|value| value as usize >= limit) {
-            None => Ok(()),
-            Some(row) => Err(Malformed::row(section, row, "points past the end")),
-        }
-    }
-
-    /// Checks that the values are running ends of groups that together fill `total` rows.
-    pub(crate) fn check_ends(self, bytes: &[u8], total: usize, section: &'static str) -> Result<(), Malformed> {
-        let mut last = 0;
-        for (row, end) in self.iter(bytes).enumerate() {
-            if end < last {
-                return Err(Malformed::row(section, row, "ends before it begins"));
-            }
-            last = end;
-        }
-        if last as usize == total {
-            Ok(())
-        } else {
-            Err(Malformed::section(section, "the groups do not fill the rows"))
-        }
+    fn iter(self, bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len).map(move |row| self.get(bytes, row))
     }
 }
 

@@ -84,40 +84,43 @@ impl Draft<'_> {
 
     fn write(&self) -> Vec<u8> {
         let texts = self.texts();
-        let text = |string: &str| texts.binary_search(&string).expect("every text was collected") as u32;
+        let text = |string: &str| texts.binary_search(&string).expect("every text was collected");
         let mut out = Writer::new(MAGIC);
         names::write(&mut out, self.contracts.iter().copied());
         names::write(&mut out, self.consumers.iter().copied());
         names::write(&mut out, self.addresses.iter().copied());
         names::write(&mut out, texts.iter().copied());
 
+        let targets = || self.targets.iter();
+        let endpoints = || targets().flat_map(|target| &target.endpoints);
+        let endpoint_count = endpoints().count();
         out.len(self.targets.len());
-        write_origins(&mut out, self.targets.iter().map(|target| (target.owner, target.period)), &text);
-        self.targets.iter().for_each(|target| out.u32(text(target.profile)));
-        self.targets.iter().for_each(|target| out.u32(target.producer.map_or(0, |producer| text(producer) + 1)));
-        let mut end = 0;
-        for target in &self.targets {
-            end += target.endpoints.len();
-            out.len(end);
-        }
-        out.len(end);
-        let endpoints = || self.targets.iter().flat_map(|target| &target.endpoints);
-        endpoints().for_each(|(url, _)| out.u32(text(url)));
-        endpoints().for_each(|(_, limit)| out.u32(*limit));
+        write_origins(&mut out, targets().map(|target| (target.owner, target.period)), texts.len(), text);
+        out.column(texts.len(), targets().map(|target| text(target.profile)));
+        out.column(texts.len() + 1, targets().map(|target| target.producer.map_or(0, |producer| text(producer) + 1)));
+        out.len(endpoint_count);
+        let ends = targets().scan(0, |end, target| {
+            *end += target.endpoints.len();
+            Some(*end)
+        });
+        out.column(endpoint_count + 1, ends);
+        out.column(texts.len(), endpoints().map(|(url, _)| text(url)));
+        out.column(usize::MAX, endpoints().map(|(_, limit)| *limit as usize));
 
         out.len(self.grants.len());
-        write_origins(&mut out, self.grants.iter().copied(), &text);
+        write_origins(&mut out, self.grants.iter().copied(), texts.len(), text);
 
-        let addresses = self.addresses.len();
-        write_ends(&mut out, addresses, self.routes.iter().map(|row| row.address));
-        write_ends(&mut out, addresses, self.authorizations.iter().map(|row| row.address));
+        let routes = || self.routes.iter();
         out.len(self.routes.len());
-        self.routes.iter().for_each(|row| out.u32(row.contract));
-        self.routes.iter().for_each(|row| out.u32(row.target));
+        out.column(self.routes.len() + 1, ends_of(self.addresses.len(), routes().map(|row| row.address)));
+        out.column(self.contracts.len(), routes().map(|row| row.contract as usize));
+        out.column(self.targets.len(), routes().map(|row| row.target as usize));
+        let rows = || self.authorizations.iter();
         out.len(self.authorizations.len());
-        self.authorizations.iter().for_each(|row| out.u32(row.contract));
-        self.authorizations.iter().for_each(|row| out.u32(row.consumer));
-        self.authorizations.iter().for_each(|row| out.u32(row.grant));
+        out.column(self.authorizations.len() + 1, ends_of(self.addresses.len(), rows().map(|row| row.address)));
+        out.column(self.contracts.len(), rows().map(|row| row.contract as usize));
+        out.column(self.consumers.len(), rows().map(|row| row.consumer as usize));
+        out.column(self.grants.len(), rows().map(|row| row.grant as usize));
         out.finish()
     }
 
@@ -167,23 +170,24 @@ fn canonical<T>(list: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering, same: imp
 fn write_origins<'a>(
     out: &mut Writer,
     origins: impl Iterator<Item = (Owner<'a>, Period)> + Clone,
-    text: &impl Fn(&str) -> u32,
+    texts: usize,
+    text: impl Fn(&str) -> usize,
 ) {
-    origins.clone().for_each(|(owner, _)| out.u32(text(owner.namespace)));
-    origins.clone().for_each(|(owner, _)| out.u32(text(owner.name)));
+    out.column(texts, origins.clone().map(|(owner, _)| text(owner.namespace)));
+    out.column(texts, origins.clone().map(|(owner, _)| text(owner.name)));
     origins.clone().for_each(|(owner, _)| out.i64(owner.generation));
     origins.clone().for_each(|(_, period)| out.i64(period.from));
     origins.for_each(|(_, period)| out.i64(period.until));
 }
 
-/// Writes, for each of `groups` groups, where its rows end; the rows are sorted by group.
-fn write_ends(out: &mut Writer, groups: usize, rows: impl Iterator<Item = u32>) {
+/// Where the rows of each of `groups` groups end; `rows` are the groups of the rows, sorted.
+fn ends_of(groups: usize, rows: impl Iterator<Item = u32>) -> impl Iterator<Item = usize> {
     let mut rows = rows.peekable();
     let mut end = 0;
-    for group in 0..groups as u32 {
+    (0..groups as u32).map(move |group| {
         while rows.next_if_eq(&group).is_some() {
             end += 1;
         }
-        out.len(end);
-    }
+        end
+    })
 }

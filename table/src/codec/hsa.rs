@@ -19,10 +19,8 @@ pub(crate) fn encode(mut units: Vec<(&str, Option<&str>)>) -> Vec<u8> {
     let mut out = Writer::new(MAGIC);
     names::write(&mut out, units.iter().map(|(id, _)| *id));
     names::write(&mut out, parents.iter().copied());
-    for (_, parent) in &units {
-        let place = |id: &str| parents.binary_search(&id).expect("collected above") + 1;
-        out.len(parent.map_or(0, place));
-    }
+    let place = |id: &str| parents.binary_search(&id).expect("collected above") + 1;
+    out.column(parents.len() + 1, units.iter().map(|(_, parent)| parent.map_or(0, place)));
     out.finish()
 }
 
@@ -40,8 +38,7 @@ impl HsaShard {
         let mut input = Reader::new(&bytes, MAGIC)?;
         let units = Names::read(&mut input, &bytes, "units")?;
         let parents = Texts::read(&mut input, &bytes, "parents")?;
-        let parent = input.column("units", units.len())?;
-        parent.check_below(&bytes, parents.len() + 1, "units")?;
+        let parent = input.column("units", units.len(), parents.len() + 1)?;
         input.end()?;
         if let Some(row) = units.iter(&bytes).position(|unit| SlotId::of_unit(unit) != slot) {
             return Err(Malformed::row("units", row, "belongs in another slot"));
@@ -57,7 +54,7 @@ impl HsaShard {
     /// child of the root.
     pub(crate) fn parent(&self, hash: u64, unit: &str) -> Option<Option<&str>> {
         let row = self.units.find(&self.bytes, hash, unit)?;
-        let parent = self.parent.get(&self.bytes, row as usize).checked_sub(1);
+        let parent = self.parent.get(&self.bytes, row).checked_sub(1);
         Some(parent.map(|parent| self.parents.get(&self.bytes, parent)))
     }
 

@@ -8,12 +8,14 @@ use crate::fold;
 
 /// Writes a string table; the strings are sorted already.
 pub(crate) fn write<'a>(out: &mut Writer, strings: impl ExactSizeIterator<Item = &'a str> + Clone) {
+    let total = strings.clone().map(str::len).sum();
     out.len(strings.len());
-    let mut end = 0;
-    for string in strings.clone() {
-        end += string.len();
-        out.len(end);
-    }
+    out.len(total);
+    let ends = strings.clone().scan(0, |end, string| {
+        *end += string.len();
+        Some(*end)
+    });
+    out.column(total + 1, ends);
     strings.for_each(|string| out.bytes(string.as_bytes()));
 }
 
@@ -35,11 +37,10 @@ impl Texts {
         section: &'static str,
         ascending: impl Fn(&str, &str) -> bool,
     ) -> Result<Self, Malformed> {
-        let len = input.len(section, 4)?;
-        let ends = input.column(section, len)?;
-        let total = if len == 0 { 0 } else { ends.get(bytes, len - 1) as usize };
+        let len = input.len(section, 2)?;
+        let total = input.len(section, 1)?;
+        let ends = input.ends(section, len, total)?;
         let text = input.stretch(section, total)?;
-        ends.check_ends(bytes, total, section)?;
         let all = std::str::from_utf8(&bytes[text.start..text.start + text.len])
             .map_err(|_| Malformed::section(section, "is not UTF-8"))?;
         let mut last = None;
@@ -59,14 +60,12 @@ impl Texts {
         self.ends.len
     }
 
-    pub(crate) fn get<'b>(&self, bytes: &'b [u8], index: u32) -> &'b str {
-        let range = self.ends.range(bytes, index as usize);
-        let string = &bytes[self.text.start + range.start..self.text.start + range.end];
-        std::str::from_utf8(string).expect("checked when the shard was read")
+    pub(crate) fn get<'b>(&self, bytes: &'b [u8], index: usize) -> &'b str {
+        std::str::from_utf8(self.raw(bytes, index)).expect("checked when the shard was read")
     }
 
-    fn raw<'b>(&self, bytes: &'b [u8], index: u32) -> &'b [u8] {
-        let range = self.ends.range(bytes, index as usize);
+    fn raw<'b>(&self, bytes: &'b [u8], index: usize) -> &'b [u8] {
+        let range = self.ends.range(bytes, index);
         &bytes[self.text.start + range.start..self.text.start + range.end]
     }
 }
@@ -83,7 +82,7 @@ impl Names {
         let texts = Texts::read_sorted_by(input, bytes, section, |a, b| fold::cmp(a, b).is_lt())?;
         let mut index = HashTable::with_capacity(texts.len());
         for row in 0..texts.len() as u32 {
-            let hash = |row: &u32| fold::hash(texts.raw(bytes, *row));
+            let hash = |row: &u32| fold::hash(texts.raw(bytes, *row as usize));
             index.insert_unique(hash(&row), row, hash);
         }
         Ok(Self { texts, index })
@@ -93,17 +92,18 @@ impl Names {
         self.texts.len()
     }
 
-    pub(crate) fn get<'b>(&self, bytes: &'b [u8], index: u32) -> &'b str {
+    pub(crate) fn get<'b>(&self, bytes: &'b [u8], index: usize) -> &'b str {
         self.texts.get(bytes, index)
     }
 
     pub(crate) fn iter<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b str> {
-        (0..self.len() as u32).map(move |row| self.get(bytes, row))
+        (0..self.len()).map(move |row| self.get(bytes, row))
     }
 
     /// The row of `name`, whose folded hash is `hash`.
-    pub(crate) fn find(&self, bytes: &[u8], hash: u64, name: &str) -> Option<u32> {
-        self.index.find(hash, |row| self.texts.raw(bytes, *row).eq_ignore_ascii_case(name.as_bytes())).copied()
+    pub(crate) fn find(&self, bytes: &[u8], hash: u64, name: &str) -> Option<usize> {
+        let is_name = |row: &u32| self.texts.raw(bytes, *row as usize).eq_ignore_ascii_case(name.as_bytes());
+        self.index.find(hash, is_name).map(|row| *row as usize)
     }
 
     /// Bytes of memory beside the shard's own.

@@ -54,38 +54,27 @@ impl RowShard {
         let addresses = Names::read(&mut input, &bytes, "addresses")?;
         let texts = Texts::read(&mut input, &bytes, "texts")?;
 
-        let count = input.len("targets", 44)?;
-        let targets = Origins::read(&mut input, &bytes, count, &texts, "targets")?;
-        let profile = input.column("targets", count)?;
-        profile.check_below(&bytes, texts.len(), "targets")?;
-        let producer = input.column("targets", count)?;
-        producer.check_below(&bytes, texts.len() + 1, "targets")?;
-        let endpoint_ends = input.column("targets", count)?;
-        let endpoints = input.len("endpoints", 8)?;
-        endpoint_ends.check_ends(&bytes, endpoints, "targets")?;
-        let endpoint_url = input.column("endpoints", endpoints)?;
-        endpoint_url.check_below(&bytes, texts.len(), "endpoints")?;
-        let endpoint_limit = input.column("endpoints", endpoints)?;
+        let count = input.len("targets", 34)?;
+        let targets = Origins::read(&mut input, count, &texts, "targets")?;
+        let profile = input.column("targets", count, texts.len())?;
+        let producer = input.column("targets", count, texts.len() + 1)?;
+        let endpoints = input.len("endpoints", 6)?;
+        let endpoint_ends = input.ends("targets", count, endpoints)?;
+        let endpoint_url = input.column("endpoints", endpoints, texts.len())?;
+        let endpoint_limit = input.column("endpoints", endpoints, usize::MAX)?;
 
-        let count = input.len("grants", 32)?;
-        let grants = Origins::read(&mut input, &bytes, count, &texts, "grants")?;
+        let count = input.len("grants", 28)?;
+        let grants = Origins::read(&mut input, count, &texts, "grants")?;
 
-        let route_ends = input.column("addresses", addresses.len())?;
-        let authorization_ends = input.column("addresses", addresses.len())?;
-        let count = input.len("routes", 8)?;
-        route_ends.check_ends(&bytes, count, "routes")?;
-        let route_contract = input.column("routes", count)?;
-        route_contract.check_below(&bytes, contracts.len(), "routes")?;
-        let route_target = input.column("routes", count)?;
-        route_target.check_below(&bytes, targets.len(), "routes")?;
-        let count = input.len("authorizations", 12)?;
-        authorization_ends.check_ends(&bytes, count, "authorizations")?;
-        let authorization_contract = input.column("authorizations", count)?;
-        authorization_contract.check_below(&bytes, contracts.len(), "authorizations")?;
-        let authorization_consumer = input.column("authorizations", count)?;
-        authorization_consumer.check_below(&bytes, consumers.len(), "authorizations")?;
-        let authorization_grant = input.column("authorizations", count)?;
-        authorization_grant.check_below(&bytes, grants.len(), "authorizations")?;
+        let count = input.len("routes", 4)?;
+        let route_ends = input.ends("routes", addresses.len(), count)?;
+        let route_contract = input.column("routes", count, contracts.len())?;
+        let route_target = input.column("routes", count, targets.len())?;
+        let count = input.len("authorizations", 6)?;
+        let authorization_ends = input.ends("authorizations", addresses.len(), count)?;
+        let authorization_contract = input.column("authorizations", count, contracts.len())?;
+        let authorization_consumer = input.column("authorizations", count, consumers.len())?;
+        let authorization_grant = input.column("authorizations", count, grants.len())?;
         input.end()?;
 
         let shard = Self {
@@ -115,7 +104,7 @@ impl RowShard {
     }
 
     fn check_order(&self) -> Result<(), Malformed> {
-        let ascending = |rows: Range<usize>, section, key: &dyn Fn(usize) -> [u32; 3]| {
+        let ascending = |rows: Range<usize>, section, key: &dyn Fn(usize) -> [usize; 3]| {
             for row in rows.start + 1..rows.end {
                 if key(row - 1) >= key(row) {
                     return Err(Malformed::row(section, row, "is out of order"));
@@ -159,7 +148,7 @@ impl RowShard {
         Ok(())
     }
 
-    fn authorization(&self, row: usize) -> [u32; 3] {
+    fn authorization(&self, row: usize) -> [usize; 3] {
         [
             self.authorization_contract.get(&self.bytes, row),
             self.authorization_consumer.get(&self.bytes, row),
@@ -168,20 +157,25 @@ impl RowShard {
     }
 
     /// The group of rows of an address, whose folded hash is `hash`.
-    pub(crate) fn group(&self, hash: u64, address: &str) -> Option<u32> {
+    pub(crate) fn group(&self, hash: u64, address: &str) -> Option<usize> {
         self.addresses.find(&self.bytes, hash, address)
     }
 
     /// The targets of a group's routes for a contract.
-    pub(crate) fn targets_for(&self, group: u32, contract: u32) -> impl Iterator<Item = Target<'_>> {
-        let rows = self.route_ends.range(&self.bytes, group as usize);
+    pub(crate) fn targets_for(&self, group: usize, contract: usize) -> impl Iterator<Item = Target<'_>> {
+        let rows = self.route_ends.range(&self.bytes, group);
         equal_range(rows, |row| self.route_contract.get(&self.bytes, row).cmp(&contract))
             .map(|row| Target { shard: self, index: self.route_target.get(&self.bytes, row) })
     }
 
     /// The grants of a group for a contract and a consumer.
-    pub(crate) fn grants_for(&self, group: u32, contract: u32, consumer: u32) -> impl Iterator<Item = GrantRow<'_>> {
-        let rows = self.authorization_ends.range(&self.bytes, group as usize);
+    pub(crate) fn grants_for(
+        &self,
+        group: usize,
+        contract: usize,
+        consumer: usize,
+    ) -> impl Iterator<Item = GrantRow<'_>> {
+        let rows = self.authorization_ends.range(&self.bytes, group);
         equal_range(rows, |row| {
             let [row_contract, row_consumer, _] = self.authorization(row);
             (row_contract, row_consumer).cmp(&(contract, consumer))
@@ -241,23 +235,14 @@ fn equal_range(rows: Range<usize>, compare: impl Fn(usize) -> std::cmp::Ordering
 }
 
 impl Origins {
-    fn read(
-        input: &mut Reader<'_>,
-        bytes: &[u8],
-        len: usize,
-        texts: &Texts,
-        section: &'static str,
-    ) -> Result<Self, Malformed> {
-        let origins = Self {
-            namespace: input.column(section, len)?,
-            name: input.column(section, len)?,
+    fn read(input: &mut Reader<'_>, len: usize, texts: &Texts, section: &'static str) -> Result<Self, Malformed> {
+        Ok(Self {
+            namespace: input.column(section, len, texts.len())?,
+            name: input.column(section, len, texts.len())?,
             generation: input.long_column(section, len)?,
             from: input.long_column(section, len)?,
             until: input.long_column(section, len)?,
-        };
-        origins.namespace.check_below(bytes, texts.len(), section)?;
-        origins.name.check_below(bytes, texts.len(), section)?;
-        Ok(origins)
+        })
     }
 
     fn len(&self) -> usize {
@@ -305,7 +290,7 @@ impl Period {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target<'t> {
     shard: &'t RowShard,
-    index: u32,
+    index: usize,
 }
 
 impl<'t> Target<'t> {
@@ -319,17 +304,17 @@ impl<'t> Target<'t> {
 
     pub(crate) fn profile(self) -> &'t str {
         let bytes = &self.shard.bytes;
-        self.shard.texts.get(bytes, self.shard.profile.get(bytes, self.index as usize))
+        self.shard.texts.get(bytes, self.shard.profile.get(bytes, self.index))
     }
 
     pub(crate) fn producer(self) -> Option<&'t str> {
         let bytes = &self.shard.bytes;
-        let text = self.shard.producer.get(bytes, self.index as usize).checked_sub(1)?;
+        let text = self.shard.producer.get(bytes, self.index).checked_sub(1)?;
         Some(self.shard.texts.get(bytes, text))
     }
 
     pub(crate) fn endpoints(self) -> Endpoints<'t> {
-        let rows = self.shard.endpoint_ends.range(&self.shard.bytes, self.index as usize);
+        let rows = self.shard.endpoint_ends.range(&self.shard.bytes, self.index);
         Endpoints { shard: self.shard, rows }
     }
 }
@@ -338,7 +323,7 @@ impl<'t> Target<'t> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GrantRow<'t> {
     shard: &'t RowShard,
-    index: u32,
+    index: usize,
 }
 
 impl<'t> GrantRow<'t> {
@@ -352,17 +337,17 @@ impl<'t> GrantRow<'t> {
 }
 
 impl RowShard {
-    fn owner(&self, origins: &Origins, index: u32) -> Owner<'_> {
-        let text = |column: Column| self.texts.get(&self.bytes, column.get(&self.bytes, index as usize));
+    fn owner(&self, origins: &Origins, index: usize) -> Owner<'_> {
+        let text = |column: Column| self.texts.get(&self.bytes, column.get(&self.bytes, index));
         Owner {
             namespace: text(origins.namespace),
             name: text(origins.name),
-            generation: origins.generation.get(&self.bytes, index as usize),
+            generation: origins.generation.get(&self.bytes, index),
         }
     }
 
-    fn period(&self, origins: &Origins, index: u32) -> Period {
-        let instant = |column: LongColumn| column.get(&self.bytes, index as usize);
+    fn period(&self, origins: &Origins, index: usize) -> Period {
+        let instant = |column: LongColumn| column.get(&self.bytes, index);
         Period { from: instant(origins.from), until: instant(origins.until) }
     }
 }
@@ -390,7 +375,7 @@ impl<'t> Iterator for Endpoints<'t> {
     fn next(&mut self) -> Option<EndpointRef<'t>> {
         let row = self.rows.next()?;
         let bytes = &self.shard.bytes;
-        let limit = self.shard.endpoint_limit.get(bytes, row);
+        let limit = self.shard.endpoint_limit.get(bytes, row) as u32;
         Some(EndpointRef {
             url: self.shard.texts.get(bytes, self.shard.endpoint_url.get(bytes, row)),
             max_in_flight: (limit > 0).then_some(limit),

@@ -137,7 +137,7 @@ impl SettingsShard {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = ContractSettings<'_>> {
-        (0..self.records.len() as u32).map(|row| ContractSettings { shard: self, row })
+        (0..self.records.len()).map(|row| ContractSettings { shard: self, row })
     }
 
     pub(crate) fn index_size(&self) -> usize {
@@ -149,16 +149,16 @@ impl SettingsShard {
 #[derive(Debug, Clone, Copy)]
 pub struct ContractSettings<'t> {
     shard: &'t SettingsShard,
-    row: u32,
+    row: usize,
 }
 
 impl<'t> ContractSettings<'t> {
     fn record(&self) -> &'t Record {
-        &self.shard.records[self.row as usize]
+        &self.shard.records[self.row]
     }
 
     fn text(&self, index: u32) -> &'t str {
-        self.shard.texts.get(&self.shard.bytes, index)
+        self.shard.texts.get(&self.shard.bytes, index as usize)
     }
 
     /// The contract's URN as written: the payload namespace.

@@ -1,0 +1,219 @@
+//! How the tables behave at the size of a nation: a full compilation, what one changed object costs to compile and to
+//! push, what the dataplane's table weighs and how fast it answers. Prints figures; asserts nothing about time.
+//!
+//! `cargo bench -p rivmesh-table`; `ROWS=100000` for a smaller catalogue.
+
+mod catalogue;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Instant;
+
+use bytes::Bytes;
+use catalogue::{Catalogue, Random};
+use rivmesh_table::{
+    Compilation, CompileOptions, Compiler, Digest, Manifest, Object, Query, SlotContent, Spec, Switches, Table,
+};
+
+const ZSTD_LEVEL: i32 = 3;
+
+fn main() {
+    let rows: usize = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
+    let mut random = Random(1);
+    let catalogue = Catalogue::new(&mut random, rows / 24);
+    let base = resident_kib();
+    let mut compiler = Compiler::new(CompileOptions::default());
+
+    let mut upsert_seconds = 0.0;
+    let mut objects = 0;
+    let mut one = None;
+    let batches: [&dyn Fn(&mut Random) -> Vec<Object>; 3] =
+        [&|random| catalogue.service_contracts(random), &|random| catalogue.routing_entries(random, rows), &|random| {
+            catalogue.authorizations(random, rows)
+        }];
+    for batch in batches {
+        let batch = batch(&mut random);
+        objects += batch.len();
+        one = one.or_else(|| batch.iter().find(|object| is_typical(object)).cloned());
+        let start = Instant::now();
+        batch.into_iter().for_each(|object| compiler.upsert(object));
+        upsert_seconds += start.elapsed().as_secs_f64();
+    }
+    let start = Instant::now();
+    let full = compiler.compile();
+    let compile_seconds = start.elapsed().as_secs_f64();
+    println!("objects                      {objects}, {:?}", full.manifest.counts);
+    println!(
+        "full compilation             {:.2} s (taking in {upsert_seconds:.2} s, compiling {compile_seconds:.2} s)",
+        upsert_seconds + compile_seconds
+    );
+
+    let tree = catalogue.hsa_tree(&mut random);
+    let start = Instant::now();
+    let units = tree.len();
+    compiler.set_hsa_tree(tree);
+    let hsa = compiler.compile();
+    println!("HSA tree                     {units} units, {:.2} s", start.elapsed().as_secs_f64());
+
+    let mut shards = full.shards;
+    shards.extend(hsa.shards);
+    let raw: usize = shards.values().map(Bytes::len).sum();
+    let packed: usize = shards.values().map(|shard| zstd(shard, &[]).len()).sum();
+    println!(
+        "shards                       {}, {} kB raw, {} kB zstd-{ZSTD_LEVEL}",
+        shards.len(),
+        raw / 1000,
+        packed / 1000
+    );
+    println!("memory of compiler, shards   {} MB resident (before: {} MB)", resident_kib() / 1000, base / 1000);
+
+    let start = Instant::now();
+    let table = assemble(&hsa.manifest, None, &shards);
+    println!(
+        "table                        {} kB, assembled in {:.0} ms",
+        table.size() / 1000,
+        start.elapsed().as_secs_f64() * 1e3
+    );
+    look_up(&catalogue, &table, &mut random);
+
+    let one = one.expect("the catalogue has an object of 5 contracts and 20 addresses");
+    changes(&mut compiler, &mut shards, table, one);
+}
+
+/// 5 contracts at 20 addresses of one organisation.
+fn is_typical(object: &Object) -> bool {
+    match &object.spec {
+        Spec::RoutingEntry(spec) => spec.service_contracts.len() == 5 && spec.logical_addresses.len() == 20,
+        Spec::CallAuthorization(_) | Spec::ServiceContract(_) => false,
+    }
+}
+
+/// Edits one object in the ways that people do, and tells what each edit costs.
+fn changes(compiler: &mut Compiler, shards: &mut BTreeMap<Digest, Bytes>, mut table: Table, one: Object) {
+    let edit = |change: &dyn Fn(&mut Object)| {
+        let mut object = one.clone();
+        change(&mut object);
+        object
+    };
+    let another_url = edit(&|object| {
+        object.generation += 1;
+        if let Spec::RoutingEntry(spec) = &mut object.spec {
+            spec.producer.endpoints[0].url = "https://new-host.region.example.se/services/journal".to_owned();
+        }
+    });
+    let shorter = edit(&|object| {
+        object.generation += 2;
+        if let Spec::RoutingEntry(spec) = &mut object.spec {
+            spec.validity.as_mut().expect("all have one").to = Some("2026-12-31".to_owned());
+        }
+    });
+    let suspended = edit(&|object| {
+        object.generation += 3;
+        if let Spec::RoutingEntry(spec) = &mut object.spec {
+            spec.suspend = true;
+        }
+    });
+    println!("\none object of 5 contracts x 20 addresses of one organisation:");
+    for (what, object) in
+        [("another URL", another_url), ("other validity", shorter), ("suspended", suspended), ("back again", one)]
+    {
+        let before = table.manifest().clone();
+        compiler.upsert(object);
+        let start = Instant::now();
+        let Compilation { manifest, shards: new, .. } = compiler.compile();
+        let seconds = start.elapsed().as_secs_f64();
+        let (mut raw, mut whole, mut patch, mut patch9) = (0, 0, 0, 0);
+        for slot in Table::missing(&manifest, Some(&table)) {
+            let bytes = &new[&manifest.slots[&slot].digest];
+            let old = before.slots.get(&slot).map(|old| shards[&old.digest].clone()).unwrap_or_default();
+            raw += bytes.len();
+            whole += zstd(bytes, &[]).len();
+            patch += zstd(bytes, &old).len();
+            patch9 += zstd_at(9, bytes, &old).len();
+        }
+        let count = new.len();
+        shards.extend(new);
+        let start = Instant::now();
+        table = assemble(&manifest, Some(&table), shards);
+        let swap = start.elapsed().as_secs_f64();
+        println!(
+            "  {what:15} {:5.1} ms to compile, {:4.1} ms to assemble; {count} shards, {} kB raw, {:.1} kB zstd-{ZSTD_LEVEL}, {:.1} kB as patch ({:.1} kB at level 9)",
+            seconds * 1e3,
+            swap * 1e3,
+            raw / 1000,
+            whole as f64 / 1e3,
+            patch as f64 / 1e3,
+            patch9 as f64 / 1e3
+        );
+    }
+}
+
+fn look_up<'a>(catalogue: &'a Catalogue, table: &'a Table, random: &mut Random) {
+    let switches = Switches::default();
+    let routed: Vec<(&str, &str)> = table.routes().step_by(97).map(|row| (row.address, row.contract)).collect();
+    let granted: Vec<_> =
+        table.authorizations().step_by(97).map(|row| (row.address, row.contract, row.consumer)).collect();
+    let query = |consumer: &'a str, contract: &'a str, address: &'a str| Query {
+        consumer,
+        contract,
+        address,
+        profile: "rivtabp21",
+        now: 1_790_000_000,
+    };
+    let mut measure = |what: &str, next: &dyn Fn(&mut Random) -> Query<'a>| {
+        let mut nanos: Vec<u128> = (0..200_000)
+            .map(|_| {
+                let query = next(random);
+                let start = Instant::now();
+                black_box(table.decide(black_box(&query), &switches));
+                start.elapsed().as_nanos()
+            })
+            .collect();
+        nanos.sort_unstable();
+        println!("look-up, {what:20} p50 {} ns, p99 {} ns", nanos[nanos.len() / 2], nanos[nanos.len() / 100 * 99]);
+    };
+    measure("right at the leaf", &|random| {
+        let (address, contract, consumer) = granted[random.below(granted.len())];
+        query(consumer, contract, address)
+    });
+    measure("any consumer", &|random| {
+        let (address, contract) = routed[random.below(routed.len())];
+        query(&catalogue.consumers[random.below(catalogue.consumers.len())], contract, address)
+    });
+    measure("nothing anywhere", &|random| {
+        let (address, _) = routed[random.below(routed.len())];
+        query(
+            &catalogue.consumers[0],
+            "urn:riv:infrastructure:itintegration:monitoring:PingForConfigurationResponder:1",
+            address,
+        )
+    });
+    let hsa = table.manifest().slots.keys().filter(|slot| slot.content() == SlotContent::Hsa).count();
+    println!("                             (the timer itself about {} ns; {hsa} HSA shards)", timer_nanos());
+}
+
+fn timer_nanos() -> u128 {
+    let mut nanos: Vec<u128> = (0..10_000).map(|_| Instant::now().elapsed().as_nanos()).collect();
+    nanos.sort_unstable();
+    nanos[nanos.len() / 2]
+}
+
+fn assemble(manifest: &Manifest, previous: Option<&Table>, shards: &BTreeMap<Digest, Bytes>) -> Table {
+    Table::assemble(manifest, previous, &mut |digest| shards.get(&digest).cloned()).expect("we compiled it ourselves")
+}
+
+/// Compressed with the bytes that the receiver holds already.
+fn zstd(bytes: &[u8], known: &[u8]) -> Vec<u8> {
+    zstd_at(ZSTD_LEVEL, bytes, known)
+}
+
+fn zstd_at(level: i32, bytes: &[u8], known: &[u8]) -> Vec<u8> {
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(level, known).expect("a level that exists");
+    compressor.compress(bytes).expect("memory enough")
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+}
