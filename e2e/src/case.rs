@@ -99,6 +99,8 @@ pub struct Step {
     pub expect: Option<Expect>,
     /// The request is repeated until the expectation holds, for at most this many milliseconds.
     pub within_ms: Option<u64>,
+    /// Kept connections that end like this, without another request.
+    pub ends: BTreeMap<String, Ending>,
     /// A question to the admin port.
     pub get: Option<AdminGet>,
     /// A command of the `rivmesh` binary.
@@ -322,6 +324,8 @@ pub enum Ending {
     Aborted,
     /// Closed in an orderly way instead of an answer.
     NoAnswer,
+    /// Ended instead of an answer, in whatever way.
+    Unanswered,
 }
 
 /// What a producer must have received.

@@ -145,13 +145,15 @@ fn following(expect: &Expect, observed: &Observed, platform_name: &str, differen
     }
 }
 
-fn connection(ending: Ending, observed: &Observed, differences: &mut Differences) {
+/// Whether a connection ended, or did not, as expected.
+pub fn connection(ending: Ending, observed: &Observed, differences: &mut Differences) {
     let seen = observed.broken.as_ref().or(observed.ending.as_ref());
     let in_answer = observed.broken.is_some();
     let right = match (ending, seen) {
         (Ending::Open, Some(Broken::Silent)) => !in_answer,
         (Ending::Closed, Some(Broken::Closed)) => !in_answer,
         (Ending::NoAnswer, Some(Broken::Closed)) => in_answer,
+        (Ending::Unanswered, Some(broken)) => in_answer && *broken != Broken::Silent,
         (Ending::Aborted, Some(Broken::Truncated(_) | Broken::Reset)) => in_answer,
         _ => false,
     };

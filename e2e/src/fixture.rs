@@ -17,6 +17,7 @@ use crate::pki::Pki;
 use crate::platform::{Platform, binary};
 use crate::producer::{Listening, Producer};
 use crate::table_store::{self, Rows};
+use crate::variables::Variables;
 
 /// What a fixture file, or the `given` of a case, sets up.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -102,51 +103,6 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// The names that `${...}` stands for, filled into every text of a value.
-#[derive(Debug, Clone, Default)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl Variables {
-    /// Adds a variable.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.insert(name.into(), value.into());
-    }
-
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// `text` with its variables filled in. An unknown one is an error, because it is a misspelling.
-    pub fn fill(&self, text: &str) -> Result<String> {
-        let mut filled = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let (name, after) = after.split_once('}').context("`${` without `}`")?;
-            filled.push_str(before);
-            filled.push_str(self.get(name).with_context(|| format!("nothing is named ${{{name}}}"))?);
-            rest = after;
-        }
-        filled.push_str(rest);
-        Ok(filled)
-    }
-
-    /// A whole value with all variables filled in.
-    pub fn fill_value(&self, value: &Value) -> Result<Value> {
-        Ok(match value {
-            Value::String(text) => Value::String(self.fill(text)?),
-            Value::Array(items) => Value::Array(items.iter().map(|item| self.fill_value(item)).collect::<Result<_>>()?),
-            Value::Object(fields) => Value::Object(
-                fields
-                    .iter()
-                    .map(|(name, value)| Ok((self.fill(name)?, self.fill_value(value)?)))
-                    .collect::<Result<_>>()?,
-            ),
-            other => other.clone(),
-        })
-    }
-}
-
 /// What stands around a platform: the peers, their certificates and where everybody listens.
 pub struct Scene {
     /// Producers by name.
@@ -192,6 +148,7 @@ impl World {
             variables.set(name, started.address().port().to_string());
             producers.insert(name.clone(), started);
         }
+        variables.add_certificates(pki.directory())?;
         let config = setting.config.clone().unwrap_or(Value::Null);
         let mut ports = Vec::new();
         collect_ports(&config, &mut ports);
@@ -312,13 +269,5 @@ mod tests {
         let mut target = json!({"a": {"b": 1, "c": 2}, "d": [1]});
         merge(&mut target, json!({"a": {"b": null, "e": 3}, "d": [2]}));
         assert_eq!(target, json!({"a": {"c": 2, "e": 3}, "d": [2]}));
-    }
-
-    #[test]
-    fn variables_are_filled_in_and_misspellings_refused() {
-        let mut variables = Variables::default();
-        variables.set("p1", "80");
-        assert_eq!(variables.fill("https://localhost:${p1}/x").expect("known"), "https://localhost:80/x");
-        assert!(variables.fill("${p2}").is_err());
     }
 }

@@ -20,4 +20,5 @@ pub mod rules;
 pub mod runner;
 pub mod script;
 pub mod table_store;
+pub mod variables;
 pub mod wire;

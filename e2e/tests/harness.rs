@@ -10,10 +10,11 @@ use rivmesh_e2e::case::{Ending, Expect, ProducerExpect, Request};
 use rivmesh_e2e::check::{self, Differences, Observed};
 use rivmesh_e2e::consumer::Consumers;
 use rivmesh_e2e::content::{ANSWER, Content};
-use rivmesh_e2e::fixture::{Scene, Variables};
+use rivmesh_e2e::fixture::Scene;
 use rivmesh_e2e::pki::Pki;
 use rivmesh_e2e::producer::{Listening, Producer};
 use rivmesh_e2e::script::{Answer, Frame, Script, Then};
+use rivmesh_e2e::variables::Variables;
 
 /// A scene whose port `consumers` is a producer itself.
 fn scene(directory: &Path, listening: &Listening) -> Arc<Scene> {

@@ -31,6 +31,8 @@ struct Course<'a> {
     background: HashMap<String, Receiver<Result<(Observed, Option<Connection>)>>>,
     /// Where the log stood when the case began.
     mark: usize,
+    /// How many requests each producer had when the step began.
+    received_before: BTreeMap<String, usize>,
 }
 
 /// Runs all steps of `case`; gives every difference from what was expected. An error is one of the suite or of a process
@@ -40,7 +42,8 @@ pub(super) fn run(world: &mut World, case: &Case) -> Result<Vec<String>> {
         producer.set_script(Script::Ordinary);
     }
     let mark = world.platform.output().mark();
-    let mut course = Course { world, kept: HashMap::new(), background: HashMap::new(), mark };
+    let mut course =
+        Course { world, kept: HashMap::new(), background: HashMap::new(), mark, received_before: BTreeMap::new() };
     let steps = case.steps();
     let count = steps.len();
     for (index, step) in steps.iter().enumerate() {
@@ -60,6 +63,8 @@ pub(super) fn run(world: &mut World, case: &Case) -> Result<Vec<String>> {
 impl Course<'_> {
     fn step(&mut self, step: &Step) -> Result<Vec<String>> {
         self.prepare(step)?;
+        let producers = self.world.scene.producers.iter();
+        self.received_before = producers.map(|(name, producer)| (name.clone(), producer.received().len())).collect();
         let mut differences = Differences::default();
         if let Some(name) = &step.background {
             self.begin(name, step.request.clone().unwrap_or_default(), step.expect.clone().unwrap_or_default());
@@ -77,6 +82,11 @@ impl Course<'_> {
             let receiver = self.background.remove(name).with_context(|| format!("nothing runs as {name}"))?;
             let (observed, _) = receiver.recv_timeout(3 * PATIENCE).context("the background call hangs")??;
             self.compare(&step.expect.clone().unwrap_or_default(), &observed, self.mark, &mut differences);
+        }
+        for (name, ending) in &step.ends {
+            let connection = self.kept.get_mut(name).with_context(|| format!("no connection is kept as {name}"))?;
+            let observed = Observed { ending: Some(connection.ending(PATIENCE)), ..Observed::default() };
+            check::connection(*ending, &observed, &mut differences);
         }
         if let Some(get) = &step.get {
             self.get_until(get, step.within_ms, &mut differences)?;
@@ -193,7 +203,8 @@ impl Course<'_> {
         if expect.code.as_deref().is_some_and(check::decided_before_producer) {
             for (name, producer) in &self.world.scene.producers {
                 let said = expect.producers.contains_key(name) || (name == "p1" && expect.producer.is_some());
-                let count = producer.received().len();
+                let before = self.received_before.get(name).copied().unwrap_or_default();
+                let count = producer.received().len().saturating_sub(before);
                 if count > 0 && !said {
                     differences.note(&format!("requests at {name}"), "none, the platform refused the call", count);
                 }
