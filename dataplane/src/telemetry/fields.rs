@@ -59,9 +59,9 @@ fields! {
     EVENT_START "event.start" Calls "When the request's first byte came."
     EVENT_DURATION "event.duration" Calls "Nanoseconds from then to the answer's last byte."
     TRACE_ID "trace.id" Calls "The correlation id (`x-skltp-correlation-id`): the same in every system that the call passes."
-    CORRELATION "corr.id" Calls "The same in brackets."
+    CORRELATION "corr.id" Calls "`trace.id` in brackets."
     TRANSACTION_ID "transaction.id" Calls "The platform's span; also found in the producer's `traceparent`."
-    SPAN_ID "span.id" Calls "The same."
+    SPAN_ID "span.id" Calls "As `transaction.id`."
     W3C_TRACE_ID "labels.w3cTraceId" Calls "Trace id of the W3C trace context."
     PARENT_ID "labels.parent.id" Calls "The caller's span, if it sent a `traceparent`."
     LISTENER "labels.listener" Common "Name of the listener."
@@ -88,11 +88,11 @@ fields! {
     URL_PATH "url.path" Calls "Path of the request, without its query."
     URL_ORIGINAL "url.original" Calls "Endpoint that was called, without user info and query."
     DESTINATION_ADDRESS "destination.address" Calls "Host of the endpoint."
-    DESTINATION_DOMAIN "destination.domain" Calls "The same."
+    DESTINATION_DOMAIN "destination.domain" Calls "As `destination.address`."
     DESTINATION_PORT "destination.port" Calls "Port of the endpoint."
     SOURCE_ADDRESS "source.address" Common "Address of the other end of the connection."
-    SOURCE_IP "source.ip" Common "The same."
-    SOURCE_PORT "source.port" Calls "Its port."
+    SOURCE_IP "source.ip" Common "As `source.address`."
+    SOURCE_PORT "source.port" Calls "Port of `source.address`."
     TLS_PROTOCOL "tls.version_protocol" Calls "`tls`, where the consumer came over TLS."
     TLS_VERSION "tls.version" Calls "`1.2` or `1.3`."
     METHOD "http.request.method" Calls "HTTP method."
@@ -115,7 +115,7 @@ fields! {
     CERTIFICATE_NOT_AFTER "tls.client.not_after" Events "When it expires."
     REASON "event.reason" Events "Why something was refused or held, in a sentence."
     REFUSAL "labels.refusal" Events "Why a handshake was refused, in one word; the same as the metric's label."
-    SUPPRESSED "labels.suppressed" Events "How many like it were not logged since the last one that was."
+    SUPPRESSED "labels.suppressed" Events "How many refused handshakes were not logged in the last minute."
     DROPPED "labels.dropped" Events "How many lines could not be written."
     FILE "file.path" Events "File that was read."
     TABLE_SOURCE "labels.tableSource" Events "Where the table came from: `operator`, `disk` or `local`."
@@ -149,7 +149,7 @@ const SECTIONS: [(Lines, &str); 4] = [
 
 const INTRODUCTION: &str = "# Log fields
 
-<!-- Rendered from dataplane/src/telemetry/fields.rs. `RIVMESH_UPDATE_PAGES=1 cargo test -p rivmesh-dataplane pages` writes it anew. -->
+<!-- Rendered from dataplane/src/telemetry/fields.rs. `cargo xtask gen` writes it anew. -->
 
 The log is one JSON object per line on standard output, flat, in names of the [Elastic Common
 Schema](https://www.elastic.co/guide/en/ecs/current/index.html). All values are strings, except the two lists
@@ -158,7 +158,8 @@ Schema](https://www.elastic.co/guide/en/ecs/current/index.html). All values are 
 A call leaves exactly one line, when it is over. No line ever holds a body, a query string, a key, a token, a header
 other than those named here, or the text of a producer's fault: it may contain a personal identity number.
 
-Values from outside are escaped, so that none can forge a line, and cut after 2048 bytes. If lines cannot be written as
+Values from outside are escaped, so that none can forge a line, and cut after 2048 bytes. Whatever looks like a personal
+identity number (a date, the right check digit, no letter beside it) is masked in every field. If lines cannot be written as
 fast as they come, calls do not wait for them: lines are dropped, counted (`rivmesh_log_lines_dropped_total`), and a
 warning tells how many once writing is possible again.
 ";

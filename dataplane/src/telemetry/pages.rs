@@ -1,4 +1,5 @@
-//! Checks that the reference pages say what the code says. `RIVMESH_UPDATE_PAGES=1` writes them instead.
+//! Checks that the reference pages say what the code says. With `RIVMESH_UPDATE_PAGES` set, as
+//! `cargo xtask gen` does, they are written instead.
 
 use super::{fields, metrics};
 use std::path::Path;
@@ -10,8 +11,7 @@ fn check(name: &str, rendered: &str) {
         std::fs::write(&path, rendered).expect("write");
     }
     let page = std::fs::read_to_string(&path).unwrap_or_default();
-    let how = "RIVMESH_UPDATE_PAGES=1 cargo test -p rivmesh-dataplane pages";
-    assert!(page == rendered, "docs/src/reference/{name} is not what the code says; write it anew with `{how}`");
+    assert!(page == rendered, "docs/src/reference/{name} is not what the code says; `cargo xtask gen` writes it anew");
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub fn page() -> String {
 
 const INTRODUCTION: &str = "# Metrics
 
-<!-- Rendered from dataplane/src/telemetry/metrics/definitions.rs. `RIVMESH_UPDATE_PAGES=1 cargo test -p rivmesh-dataplane pages` writes it anew. -->
+<!-- Rendered from dataplane/src/telemetry/metrics/definitions.rs. `cargo xtask gen` writes it anew. -->
 
 `/metrics` on the admin port answers in the OpenMetrics text format. Times are seconds, sizes are bytes. A metric that has
 nothing to say is absent, so that an alert on it should also ask whether it is there.
