@@ -14,22 +14,39 @@ use crate::process::{self, cargo, root};
 struct Generator {
     what: &'static str,
     cargo: &'static [&'static str],
-    /// Directories or files, relative to the root,, that hold nothing but what it wrote.
+    /// An environment variable that tells it to write; without one it always does.
+    switch: Option<&'static str>,
+    /// Directories or files, relative to the root, that hold nothing but what it wrote.
     outputs: &'static [&'static str],
 }
 
-const GENERATORS: &[Generator] = &[Generator {
-    what: "resource definitions",
-    cargo: &["run", "--quiet", "-p", "rivmesh-crds", "--bin", "crdgen"],
-    outputs: &["crds/yaml"],
-}];
+const GENERATORS: [Generator; 3] = [
+    Generator {
+        what: "resource definitions",
+        cargo: &["run", "--quiet", "-p", "rivmesh-crds", "--bin", "crdgen"],
+        switch: None,
+        outputs: &["crds/yaml"],
+    },
+    Generator {
+        what: "wire code",
+        cargo: &["run", "--quiet", "-p", "rivmesh-sync", "--example", "generate_wire"],
+        switch: None,
+        outputs: &["sync/src/wire.rs"],
+    },
+    Generator {
+        what: "reference pages",
+        cargo: &["test", "--quiet", "-p", "rivmesh-dataplane", "--lib", "pages"],
+        switch: Some("RIVMESH_UPDATE_PAGES"),
+        outputs: &["docs/src/reference/log-fields.md", "docs/src/reference/metrics.md"],
+    },
+];
 
 /// Runs all generators. With `check` the tree stays as it is, and a difference is an error.
 pub(crate) fn run(check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for generator in GENERATORS {
         let before = generator.snapshot()?;
-        process::run(cargo().args(generator.cargo))?;
+        process::run(cargo().args(generator.cargo).envs(generator.switch.map(|name| (name, "1"))))?;
         let after = generator.snapshot()?;
         let changed = differences(&before, &after);
         for path in &changed {

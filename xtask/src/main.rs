@@ -15,6 +15,8 @@ mod test;
 mod tools;
 mod unit;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -46,8 +48,18 @@ enum Command {
     Lint,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Test(options) => test::run(&options),
         Command::Conformance { filter } => test::conformance(filter.as_deref()),
         Command::Bench(options) => bench::run(&options),
