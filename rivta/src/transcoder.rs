@@ -94,6 +94,9 @@ impl Transcoder {
     }
 
     fn encode(&mut self, text: &str, out: &mut Vec<u8>) {
+        if text.is_empty() {
+            return;
+        }
         match self.to.0 {
             Kind::Utf8 => out.extend_from_slice(text.as_bytes()),
             Kind::Utf16 { big_endian, marked } => {
@@ -112,7 +115,7 @@ impl Transcoder {
             // Characters that the encoding lacks become references here too.
             Kind::SingleByte(encoding) => out.extend_from_slice(&encoding.encode(text).0),
         }
-        self.started |= !text.is_empty();
+        self.started = true;
     }
 }
 
