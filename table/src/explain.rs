@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::codec::rows::{GrantRow, Owner, Period, Target};
 use crate::lookup::{Level, Observer, Query, RouteError, Search, Switches, look_up};
 use crate::near_miss::{self, NearMiss};
+use crate::shown::shown;
 use crate::trail::Trail;
 use crate::{Decision, Table, fold};
 
@@ -153,21 +154,21 @@ impl Table {
         let Notes { routing, authorization, .. } = notes;
         let (routing, authorization) = (routing.settled(&decision), authorization);
         let near_routes = match decision.route {
-            Err(RouteError::None) => near_miss::routes(self, query, &contract, &routing.addresses()),
+            Err(RouteError::None) => near_miss::routes(self, query, &contract, &routing.addresses),
             _ => Vec::new(),
         };
         let near_grants = match decision.authorization {
-            Err(_) => near_miss::authorizations(self, query, &contract, &authorization.addresses()),
+            Err(_) => near_miss::authorizations(self, query, &contract, &authorization.addresses),
             Ok(_) => Vec::new(),
         };
         Explanation {
-            consumer: query.consumer.to_owned(),
-            contract: query.contract.to_owned(),
-            contract_meant: (contract != query.contract).then(|| contract.to_string()),
+            consumer: shown(query.consumer),
+            contract: shown(query.contract),
+            contract_meant: (contract != query.contract).then(|| shown(&contract)),
             service_contract: decision.settings.map(|settings| name_of(&settings.owner())),
-            address: query.address.to_owned(),
+            address: shown(query.address),
             in_hsa_tree: self.knows_unit(query.address),
-            profile: query.profile.to_owned(),
+            profile: shown(query.profile),
             at: instant(query.now),
             routing: SearchStory {
                 outcome: route_outcome(&decision, routing.last_address()),
@@ -195,6 +196,7 @@ struct Notes<'q> {
 #[derive(Default)]
 struct Story {
     trail: Trail,
+    addresses: Vec<String>,
     tried: Vec<Attempt>,
 }
 
@@ -205,7 +207,8 @@ impl Observer<'_> for Notes<'_> {
             Search::Authorization => &mut self.authorization,
         };
         story.trail.add(level, address);
-        story.tried.push(Attempt { level, address: address.to_owned(), rows: Vec::new() });
+        story.addresses.push(address.to_owned());
+        story.tried.push(Attempt { level, address: shown(address), rows: Vec::new() });
     }
 
     fn meets_route(&mut self, target: Target<'_>) {
@@ -225,10 +228,6 @@ impl Story {
         if let Some(attempt) = self.tried.last_mut() {
             attempt.rows.push(row);
         }
-    }
-
-    fn addresses(&self) -> Vec<&str> {
-        self.tried.iter().map(|attempt| attempt.address.as_str()).collect()
     }
 
     fn last_address(&self) -> String {
@@ -327,6 +326,9 @@ impl fmt::Display for Explanation {
 impl fmt::Display for SearchStory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.outcome)?;
+        if self.tried.is_empty() {
+            f.write_str("\n  tried nothing: the address has no parts, or more than such an address may have")?;
+        }
         for attempt in &self.tried {
             write!(f, "\n  tried {} {}: ", attempt.address, attempt.level)?;
             match attempt.rows.as_slice() {

@@ -16,6 +16,7 @@ mod lookup;
 mod manifest;
 mod near_miss;
 mod object;
+mod shown;
 mod slot;
 mod table;
 mod trail;

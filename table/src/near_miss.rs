@@ -35,9 +35,9 @@ pub struct NearMiss {
 pub enum NearMissKind {
     /// The address in the message has white space around it.
     WhiteSpace,
-    /// It lies at an ancestor, and the search of the hierarchy is switched off.
+    /// It lies at an ancestor, and this call does not search the hierarchy.
     HierarchyOff,
-    /// It lies at `*`, and the search of the default is switched off.
+    /// It lies at `*`, and this call does not search the default.
     DefaultOff,
     /// It is for another address.
     OtherAddress,
@@ -50,26 +50,29 @@ pub enum NearMissKind {
 impl fmt::Display for NearMiss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { object, contract, address, .. } = self;
-        let consumer = self.consumer.as_deref().unwrap_or("the contract");
-        match self.kind {
-            NearMissKind::WhiteSpace => {
+        match (self.kind, &self.consumer) {
+            (NearMissKind::WhiteSpace, _) => {
                 write!(f, "{object} matches {address} once the white space around the message's address is removed")
             }
-            NearMissKind::HierarchyOff => {
-                write!(f, "{object} matches at the ancestor {address}, but the search of the hierarchy is switched off")
+            (NearMissKind::HierarchyOff, _) => {
+                write!(f, "{object} matches at the ancestor {address}, but this call does not search the hierarchy")
             }
-            NearMissKind::DefaultOff => {
-                write!(f, "{object} matches at {address}, but the search of the default is switched off")
+            (NearMissKind::DefaultOff, _) => {
+                write!(f, "{object} matches at {address}, but this call does not search the default")
             }
-            NearMissKind::OtherAddress => write!(f, "{object} has {consumer} at {address}"),
-            NearMissKind::OtherContract => write!(f, "{object} has this address for {contract}"),
-            NearMissKind::OtherConsumer => write!(f, "{object} allows {consumer} to make this call"),
+            (NearMissKind::OtherAddress, None) => write!(f, "{object} routes this contract at {address}"),
+            (NearMissKind::OtherAddress, Some(_)) => write!(f, "{object} allows this consumer at {address}"),
+            (NearMissKind::OtherContract, None) => write!(f, "{object} routes {contract} at {address}"),
+            (NearMissKind::OtherContract, Some(_)) => write!(f, "{object} allows {contract} at {address}"),
+            (NearMissKind::OtherConsumer, consumer) => {
+                write!(f, "{object} allows {} at {address}", consumer.as_deref().unwrap_or("another consumer"))
+            }
         }
     }
 }
 
 /// Routes that nearly matched. `tried` are the addresses that were searched.
-pub(crate) fn routes(table: &Table, query: &Query<'_>, contract: &str, tried: &[&str]) -> Vec<NearMiss> {
+pub(crate) fn routes(table: &Table, query: &Query<'_>, contract: &str, tried: &[String]) -> Vec<NearMiss> {
     let question = Question::new(table, query, tried);
     let mut found = Vec::new();
     for row in table.routes() {
@@ -86,7 +89,7 @@ pub(crate) fn routes(table: &Table, query: &Query<'_>, contract: &str, tried: &[
 }
 
 /// Authorisations that nearly matched. `tried` are the addresses that were searched.
-pub(crate) fn authorizations(table: &Table, query: &Query<'_>, contract: &str, tried: &[&str]) -> Vec<NearMiss> {
+pub(crate) fn authorizations(table: &Table, query: &Query<'_>, contract: &str, tried: &[String]) -> Vec<NearMiss> {
     let question = Question::new(table, query, tried);
     let mut found = Vec::new();
     for row in table.authorizations() {
@@ -108,12 +111,12 @@ pub(crate) fn authorizations(table: &Table, query: &Query<'_>, contract: &str, t
 /// The question, with what would have been searched if everything were switched on.
 struct Question<'a> {
     address: &'a str,
-    tried: &'a [&'a str],
+    tried: &'a [String],
     ancestors: Vec<&'a str>,
 }
 
 impl<'a> Question<'a> {
-    fn new(table: &'a Table, query: &Query<'a>, tried: &'a [&'a str]) -> Self {
+    fn new(table: &'a Table, query: &Query<'a>, tried: &'a [String]) -> Self {
         let mut ancestors: Vec<&str> = Vec::new();
         let mut unit = query.address;
         while let Some(parent) = table.parent(unit) {

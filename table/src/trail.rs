@@ -3,6 +3,7 @@
 
 use crate::Table;
 use crate::lookup::{Level, Observer, Query, Search, Switches, look_up};
+use crate::shown::shown;
 
 impl Table {
     /// The trails of routing and of authorisation.
@@ -43,7 +44,8 @@ impl Trail {
             (Level::Legacy(_), Some(_)) => None,
             (level, _) => Some(level.to_string()),
         };
-        for part in mark.as_deref().into_iter().chain([address]) {
+        let address = shown(address);
+        for part in mark.as_deref().into_iter().chain([address.as_str()]) {
             if !self.text.is_empty() {
                 self.text.push(',');
             }

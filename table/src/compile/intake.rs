@@ -13,6 +13,7 @@ use rivmesh_crds::{
 use super::intern::{Interner, Symbol};
 use crate::codec::rows::Period;
 use crate::codec::settings::LookupOverride;
+use crate::shown::shown;
 use crate::{InternalHosts, Object, ObjectId, Spec};
 
 /// One generation of an object, ready for the tables.
@@ -105,15 +106,6 @@ impl Faults {
         }
         self.errors.push(error);
     }
-}
-
-/// A text from a manifest as it may stand in a status or a log: without control characters, and not endless.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(limits::ID_LENGTH as usize).flat_map(char::escape_debug).collect();
-    if text.chars().nth(limits::ID_LENGTH as usize).is_some() {
-        shown.push_str("...");
-    }
-    shown
 }
 
 /// Takes an object in.

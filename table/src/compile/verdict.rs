@@ -75,8 +75,9 @@ impl Compiler {
             && let Some(Version { body: Body::Contract(contract), .. }) = self.versions.get(number)
         {
             let urn = self.interner.text(contract.urn);
+            let why = self.versions.get(number).map_or("name", |loser| why_stronger(winner, loser));
             let message = format!(
-                "ServiceContract {} already speaks for this contract and is older: delete one of the two",
+                "ServiceContract {} speaks for the same contract, and wins by {why}: delete one of the two",
                 winner.id
             );
             lost.push(conflict(urn, None, message));
@@ -113,6 +114,9 @@ impl Compiler {
 
     fn resolved_refs(&self, version: &Version) -> Finding {
         let finding = |status, reason, message| Finding::new(ConditionType::ResolvedRefs, status, reason, message);
+        if version.body.contracts().is_empty() {
+            return finding(ConditionStatus::True, Reason::ResolvedRefs, "nothing is referred to".to_owned());
+        }
         let names = self.names();
         let mut unknown: Vec<&str> = version
             .body
@@ -174,6 +178,7 @@ fn accepted(version: &Version, rows: RowCounts, reasons: &BTreeSet<Reason>, erro
         let reason = if reasons.len() == 1 { *reasons.iter().next().expect("one") } else { Reason::Invalid };
         let message = match errors.len() {
             1 if total <= 1 => first,
+            _ if total == 1 => format!("its row cannot be used: {first}"),
             _ => format!("none of the {total} rows can be used: {first}"),
         };
         return finding(ConditionStatus::False, reason, message);
