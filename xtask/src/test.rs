@@ -31,7 +31,9 @@ enum Stage {
     Demo,
     /// Clients made with zeep, Apache CXF and curl.
     Clients,
-    /// The book's contents, links, examples.
+    /// `rivmesh analyze` of every example.
+    Examples,
+    /// The book's contents and every link.
     Docs,
 }
 
@@ -42,6 +44,7 @@ impl Stage {
             Self::Conformance => "conformance",
             Self::Demo => "demo",
             Self::Clients => "real clients",
+            Self::Examples => "examples",
             Self::Docs => "docs",
         }
     }
@@ -52,22 +55,28 @@ impl Stage {
             Self::Conformance => conformance_suite(None),
             Self::Demo => single(command(binary("rivmesh")).args(["demo", "--once"]), "demo --once"),
             Self::Clients => program(&mut command(binary("rivmesh-clients"))),
-            Self::Docs => documentation(),
+            Self::Examples => analyze_examples(),
+            Self::Docs => Ok(docs::check(&process::root())),
         }
+    }
+
+    /// Tests of crates may start binaries too.
+    fn needs_binaries(self) -> bool {
+        self != Self::Docs
     }
 }
 
 /// `cargo xtask test`. Ends the process itself when a test failed, so that the plain line stays the last one.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    tools::MAKE.require()?;
-    let mut reports = vec![stage::run("build", build)];
+    let chosen = |stage: &&Stage| options.only.is_empty() || options.only.contains(stage);
+    let stages: Vec<&Stage> = Stage::value_variants().iter().filter(chosen).collect();
+    let mut reports = Vec::new();
+    if stages.iter().any(|stage| stage.needs_binaries()) {
+        reports.push(stage::run("build", build));
+    }
     // Without the binaries nothing below means anything.
     if stage::total(&reports).failed == 0 {
-        for stage in Stage::value_variants() {
-            if options.only.is_empty() || options.only.contains(stage) {
-                reports.push(stage::run(stage.name(), || stage.run()));
-            }
-        }
+        reports.extend(stages.iter().map(|stage| stage::run(stage.name(), || stage.run())));
     }
     finish(&reports)
 }
@@ -91,6 +100,7 @@ fn finish(reports: &[stage::Report]) -> Result<()> {
 
 /// The release build of everything that the later stages start.
 fn build() -> Result<Outcome> {
+    tools::MAKE.require()?;
     let packages = ["rivmesh", "rivmesh-dataplane", "rivmesh-e2e"].map(|package| ["-p", package]);
     process::run(cargo().args(["build", "--release", "--bins"]).args(packages.as_flattened()))?;
     Ok(Outcome::default())
@@ -109,8 +119,8 @@ fn conformance_suite(filter: Option<&str>) -> Result<Outcome> {
     program(command(binary("rivmesh-conformance")).args(filter))
 }
 
-fn documentation() -> Result<Outcome> {
-    let mut outcome = docs::check(&process::root());
+fn analyze_examples() -> Result<Outcome> {
+    let mut outcome = Outcome::default();
     for directory in examples()? {
         let name = format!("analyze {}", directory.strip_prefix(process::root()).unwrap_or(&directory).display());
         let analysis = single(command(binary("rivmesh")).arg("analyze").arg(&directory), &name)?;
