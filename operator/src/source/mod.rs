@@ -1,0 +1,64 @@
+//! Where objects come from. A source reads, validates and tells what changed, in batches; everything after it (compile,
+//! publish, status) is the same whatever the source. Today there is one: a directory of manifests.
+
+pub mod directory;
+pub(crate) mod files;
+mod hsa_units;
+pub mod manifest;
+pub mod schema;
+pub mod watch;
+mod yaml;
+
+use std::fmt;
+use std::sync::Arc;
+
+use rivmesh_table::{HsaTree, Object, ObjectId};
+
+/// What a source tells in one go. It is always the outcome of a complete read: after the first batch, and after each
+/// one that follows, the receiver knows exactly what the source holds.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What changed since the batch before, in any order, at most one change for an object.
+    pub changes: Vec<Change>,
+    /// Whether a change may have taken a right away: then nothing may delay it.
+    pub urgent: bool,
+    /// Everything that is wrong with the source now.
+    pub problems: Arc<[Problem]>,
+}
+
+/// One change.
+#[derive(Debug)]
+pub enum Change {
+    /// An object is new or different.
+    Upsert(Box<Object>),
+    /// An object is gone.
+    Remove(ObjectId),
+    /// The HSA tree is new or different.
+    HsaTree(HsaTree),
+}
+
+/// Something that a person should mend. It harms nothing but what it names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file, relative to the directory of manifests if it lies there.
+    pub file: String,
+    /// The line, counted from 1, where one is to blame.
+    pub line: Option<u32>,
+    /// The object that it concerns, if that much is known.
+    pub object: Option<ObjectId>,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(object) = &self.object {
+            write!(f, ": {} {object}", object.kind)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
