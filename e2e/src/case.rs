@@ -306,6 +306,8 @@ pub struct Expect {
     pub producers: BTreeMap<String, ProducerExpect>,
     /// Log lines that must be there: field and pattern, `null` for a field that must not be in that line.
     pub log: Vec<BTreeMap<String, Value>>,
+    /// How many log lines about calls there are.
+    pub log_count: Option<usize>,
     /// Texts that no log line of this case contains.
     pub log_lacks: Vec<String>,
     /// Expectations of the next answer on the same connection (pipelining).
@@ -326,6 +328,8 @@ pub enum Ending {
     NoAnswer,
     /// Ended instead of an answer, in whatever way.
     Unanswered,
+    /// Not left open, in whatever way: after an answer or instead of one.
+    Finished,
 }
 
 /// What a producer must have received.

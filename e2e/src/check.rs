@@ -154,6 +154,7 @@ pub fn connection(ending: Ending, observed: &Observed, differences: &mut Differe
         (Ending::Closed, Some(Broken::Closed)) => !in_answer,
         (Ending::NoAnswer, Some(Broken::Closed)) => in_answer,
         (Ending::Unanswered, Some(broken)) => in_answer && *broken != Broken::Silent,
+        (Ending::Finished, Some(broken)) => *broken != Broken::Silent,
         (Ending::Aborted, Some(Broken::Truncated(_) | Broken::Reset)) => in_answer,
         _ => false,
     };

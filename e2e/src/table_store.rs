@@ -2,8 +2,12 @@
 //! catalogue may hold them, and the dataplane must answer VP006 and VP010 then.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Result;
+use rivmesh_sync::disk::{Directory, Store};
+use rivmesh_table::Table;
+use rivmesh_table::handmade::{Handmade, HandmadeAuthorization, HandmadeRoute};
 use serde::{Deserialize, Serialize};
 
 /// The rows of a hand-made table.
@@ -42,8 +46,30 @@ pub struct GrantRow {
     pub consumer: String,
 }
 
-/// Writes the rows as the last good table into `directory`.
+/// Writes the rows as the last good table into `directory`, where the dataplane looks for it. No rows, no table.
 pub fn write(directory: &Path, rows: &Rows) -> Result<()> {
-    let _ = (directory, rows);
-    anyhow::bail!("hand-made tables are not written yet")
+    if rows.routes.is_empty() && rows.grants.is_empty() {
+        return Ok(());
+    }
+    let routes = rows.routes.iter().map(|row| HandmadeRoute {
+        contract: row.contract.clone(),
+        address: row.address.clone(),
+        profile: row.profile.clone(),
+        urls: row.url.iter().cloned().collect(),
+        object: "route".to_owned(),
+        ..HandmadeRoute::default()
+    });
+    let authorizations = rows.grants.iter().map(|row| HandmadeAuthorization {
+        contract: row.contract.clone(),
+        address: row.address.clone(),
+        consumer: row.consumer.clone(),
+        object: "grant".to_owned(),
+        ..HandmadeAuthorization::default()
+    });
+    let handmade =
+        Handmade { routes: routes.collect(), authorizations: authorizations.collect(), ..Handmade::default() };
+    let (manifest, shards) = handmade.build();
+    let table = Table::assemble(&manifest, None, &mut |digest| shards.get(&digest).cloned())?;
+    Store::new(Directory::open(directory)?).save(&table, SystemTime::now())?;
+    Ok(())
 }

@@ -223,6 +223,11 @@ impl Course<'_> {
             let wanted = serde_json::to_string(&fields).unwrap_or_default();
             differences.note("log", format!("a line with {wanted}"), format!("\n    {}", lines.join("\n    ")));
         }
+        let about_calls = BTreeMap::from([("event.action".to_owned(), serde_json::Value::from("resp-out"))]);
+        let count = lines.iter().filter(|line| check::log_line_matches(&about_calls, line)).count();
+        if let Some(wanted) = expect.log_count.filter(|wanted| *wanted != count) {
+            differences.note("log lines about calls", wanted, count);
+        }
         for text in &expect.log_lacks {
             for line in lines.iter().filter(|line| line.contains(text.as_str())) {
                 differences.note("log", format!("no {text:?}"), line);
