@@ -3,6 +3,7 @@
 //! formatting, writing and encoding happen on other threads.
 
 pub mod fields;
+mod hex;
 mod json;
 pub mod log;
 pub mod metrics;

@@ -1,5 +1,6 @@
 //! What log, metrics and `/status` tell about the routing table in use.
 
+use super::hex;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -59,6 +60,6 @@ pub struct Hex(pub [u8; 16]);
 
 impl fmt::Display for Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(f, &self.0)
     }
 }

@@ -2,6 +2,7 @@
 //! producer names the caller's trace and a span of its own; without a usable `traceparent` it starts a trace. Pure: the
 //! caller supplies the random bytes.
 
+use super::hex;
 use std::fmt;
 
 /// The most bytes of `tracestate` that are passed on; the recommendation asks for at least so many.
@@ -83,23 +84,23 @@ fn parse_parent(value: &[u8]) -> Option<(TraceId, SpanId, u8)> {
     if value.len() < PARENT_LENGTH || value[2] != b'-' || value[35] != b'-' || value[52] != b'-' {
         return None;
     }
-    let [version] = hex::<1>(&value[..2])?;
+    let [version] = digits::<1>(&value[..2])?;
     match version {
         0xff => return None,
         0 if value.len() > PARENT_LENGTH => return None,
         _ if value.len() > PARENT_LENGTH && value[PARENT_LENGTH] != b'-' => return None,
         _ => {}
     }
-    let trace = hex::<16>(&value[3..35])?;
-    let span = hex::<8>(&value[36..52])?;
-    let [flags] = hex::<1>(&value[53..55])?;
+    let trace = digits::<16>(&value[3..35])?;
+    let span = digits::<8>(&value[36..52])?;
+    let [flags] = digits::<1>(&value[53..55])?;
     (trace != [0; 16] && span != [0; 8]).then_some((TraceId(trace), SpanId(span), flags & SAMPLED))
 }
 
 /// `N` bytes from `2 * N` lower-case hex digits.
-fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
     }
     Some(bytes)
@@ -151,19 +152,15 @@ fn is_member(member: &[u8]) -> bool {
         && value.iter().all(value_byte)
 }
 
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        hex::write(f, &self.0)
     }
 }
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0)
+        hex::write(f, &self.0)
     }
 }
 

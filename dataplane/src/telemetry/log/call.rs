@@ -12,8 +12,8 @@ use crate::telemetry::table::Hex;
 pub(super) fn write(out: &mut String, record: &CallRecord, common: &Common) {
     let mut line = Line::begin(out);
     line.plain(fields::TIMESTAMP.name, timestamp(record.started + record.duration));
-    line.text(fields::LEVEL.name, level(&record.outcome));
-    line.text(fields::LOGGER.name, CALL_LOGGER);
+    line.word(fields::LEVEL.name, level(&record.outcome));
+    line.word(fields::LOGGER.name, CALL_LOGGER);
     line.text(fields::MESSAGE.name, &message(record));
     line.raw(common.members());
     event(&mut line, record);
@@ -40,8 +40,8 @@ fn message(record: &CallRecord) -> String {
 }
 
 fn event(line: &mut Line<'_>, record: &CallRecord) {
-    line.text(fields::EVENT_ACTION.name, CALL);
-    line.text(fields::EVENT_KIND.name, "event");
+    line.word(fields::EVENT_ACTION.name, CALL);
+    line.word(fields::EVENT_KIND.name, "event");
     line.list(fields::EVENT_CATEGORY.name, &["web"]);
     line.list(fields::EVENT_TYPE.name, &["access", "end"]);
     let outcome = match record.outcome {
@@ -49,8 +49,8 @@ fn event(line: &mut Line<'_>, record: &CallRecord) {
         Outcome::ConsumerAborted => "unknown",
         _ => "failure",
     };
-    line.text(fields::EVENT_OUTCOME.name, outcome);
-    line.text(fields::EVENT_MODULE.name, "skltp-messages");
+    line.word(fields::EVENT_OUTCOME.name, outcome);
+    line.word(fields::EVENT_MODULE.name, "skltp-messages");
     line.plain(fields::EVENT_START.name, timestamp(record.started));
     line.plain(fields::EVENT_DURATION.name, record.duration.as_nanos());
     if let Some(producer) = record.producer_duration {
@@ -76,14 +76,14 @@ fn trace(line: &mut Line<'_>, record: &CallRecord) {
 
 fn parties(line: &mut Line<'_>, record: &CallRecord) {
     line.text(fields::LISTENER.name, &record.listener);
-    line.text(fields::ROUTE.name, if record.tls.is_some() { "vp-https-route" } else { "vp-http-route" });
+    line.word(fields::ROUTE.name, if record.tls.is_some() { "vp-https-route" } else { "vp-http-route" });
     let peer = record.peer.ip().to_canonical();
     line.plain(fields::SOURCE_ADDRESS.name, peer);
     line.plain(fields::SOURCE_IP.name, peer);
     line.plain(fields::SOURCE_PORT.name, record.peer.port());
     if let Some(version) = record.tls {
-        line.text(fields::TLS_PROTOCOL.name, "tls");
-        line.text(fields::TLS_VERSION.name, version.as_str());
+        line.word(fields::TLS_PROTOCOL.name, "tls");
+        line.word(fields::TLS_VERSION.name, version.as_str());
     }
     line.some(fields::SENDER.name, &record.consumer);
     optional(line, fields::RECEIVER.name, record.address.as_deref());
@@ -111,10 +111,10 @@ fn decision(line: &mut Line<'_>, record: &CallRecord) {
         line.plain(fields::TABLE_DIGEST.name, Hex(digest));
     }
     if record.address_whitespace {
-        line.text(fields::WHITESPACE.name, "true");
+        line.word(fields::WHITESPACE.name, "true");
     }
     if record.retried {
-        line.text(fields::RETRIED.name, "true");
+        line.word(fields::RETRIED.name, "true");
     }
 }
 
@@ -126,7 +126,7 @@ fn http(line: &mut Line<'_>, record: &CallRecord) {
     if record.status != 0 {
         line.plain(fields::STATUS.name, record.status);
     }
-    line.text(fields::OUTCOME.name, outcome_word(&record.outcome));
+    line.word(fields::OUTCOME.name, outcome_word(&record.outcome));
 }
 
 fn endpoint(line: &mut Line<'_>, record: &CallRecord) {
@@ -144,23 +144,23 @@ fn failure(line: &mut Line<'_>, record: &CallRecord) {
     match &record.outcome {
         Outcome::Completed => {}
         Outcome::ConsumerAborted | Outcome::HttpRefused => {
-            line.text(fields::ERROR_TYPE.name, outcome_word(&record.outcome))
+            line.word(fields::ERROR_TYPE.name, outcome_word(&record.outcome))
         }
         Outcome::ProducerBrokeOff { cause } => {
-            line.text(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
+            line.word(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
             line.some(fields::ERROR_MESSAGE.name, &safe_cause(cause, record.endpoint.as_deref()));
         }
         Outcome::ProducerFault { faultcode } => {
-            line.text(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
+            line.word(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
             line.some(fields::FAULT_CODE.name, safe_faultcode(faultcode));
         }
         Outcome::Fault { code, kind, cause } => {
             let cause = safe_cause(cause, record.endpoint.as_deref());
-            line.text(fields::ERROR_TYPE.name, code.as_str());
+            line.word(fields::ERROR_TYPE.name, code.as_str());
             line.some(fields::ERROR_MESSAGE.name, &cause);
             line.some(fields::ERROR_KIND.name, kind);
-            line.text(fields::SESSION_STATUS.name, "true");
-            line.text(fields::ERROR_CODE.name, code.as_str());
+            line.word(fields::SESSION_STATUS.name, "true");
+            line.word(fields::ERROR_CODE.name, code.as_str());
             line.some(fields::STATUS_LINE.name, &status_line(record.status));
             line.some(fields::TECHNICAL_DESCRIPTION.name, &cause);
         }

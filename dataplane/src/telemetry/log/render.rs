@@ -98,12 +98,12 @@ impl Renderer {
         line.text(fields::LOGGER.name, entry.logger);
         line.text(fields::MESSAGE.name, &entry.message);
         line.raw(self.common.members());
-        line.text(fields::EVENT_ACTION.name, entry.action);
-        line.text(fields::EVENT_KIND.name, entry.kind);
+        line.word(fields::EVENT_ACTION.name, entry.action);
+        line.word(fields::EVENT_KIND.name, entry.kind);
         line.list(fields::EVENT_CATEGORY.name, entry.category);
         line.list(fields::EVENT_TYPE.name, entry.types);
-        line.text(fields::EVENT_OUTCOME.name, entry.outcome);
-        line.text(fields::EVENT_MODULE.name, entry.module);
+        line.word(fields::EVENT_OUTCOME.name, entry.outcome);
+        line.word(fields::EVENT_MODULE.name, entry.module);
         for (field, value) in &entry.fields {
             line.some(field.name, value);
         }
@@ -114,7 +114,8 @@ impl Renderer {
 /// RFC 3339 in UTC with milliseconds.
 pub(super) fn timestamp(at: SystemTime) -> impl std::fmt::Display {
     // A time beyond the year 9999 is a broken clock; the epoch shows that well enough.
-    Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+    let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
+    std::fmt::from_fn(move |f| write!(f, "{at:.3}"))
 }
 
 fn call_text(out: &mut String, record: &CallRecord) {
