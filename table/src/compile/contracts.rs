@@ -99,10 +99,8 @@ impl Compiler {
             self.mark_dirty(number);
         }
         self.contracts.declared = declared;
-        for number in moved {
-            if self.arrivals.contains(&number) {
-                continue;
-            }
+        let waiting: HashSet<u32> = self.arrivals.iter().copied().collect();
+        for number in moved.into_iter().filter(|number| !waiting.contains(number)) {
             if let Some(version) = self.versions.retire(number) {
                 let id = version.id.clone();
                 let again = self.versions.add(version);

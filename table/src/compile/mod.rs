@@ -6,6 +6,8 @@ mod intake;
 mod intern;
 mod quota;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,149 @@
+//! A table is assembled from what is verified, or not at all.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use rivmesh_table::handmade::{Handmade, HandmadeContract, HandmadeRoute};
+use rivmesh_table::{Digest, HsaTree, Manifest, SlotContent, SlotId, SlotRef, Table, TableError};
+
+type Shards = BTreeMap<Digest, Bytes>;
+
+fn built(url: &str) -> (Manifest, Shards) {
+    let route = |address: &str| HandmadeRoute {
+        contract: "urn:riv:a:GetXResponder:1".to_owned(),
+        address: address.to_owned(),
+        profile: "rivtabp21".to_owned(),
+        urls: vec![if address == "SE1-AAAA" { url.to_owned() } else { "https://b".to_owned() }],
+        ..HandmadeRoute::default()
+    };
+    Handmade {
+        routes: vec![route("SE1-AAAA"), route("SE2-BBBB"), route("*")],
+        contracts: vec![HandmadeContract {
+            urn: "urn:riv:a:GetXResponder:1".to_owned(),
+            profiles: vec!["rivtabp21".to_owned()],
+            ..HandmadeContract::default()
+        }],
+        hsa_tree: [("SE1-AAAA", Some("SE1-CCCC"))].into_iter().collect::<HsaTree>(),
+        ..Handmade::default()
+    }
+    .build()
+}
+
+fn assemble(manifest: &Manifest, shards: &Shards) -> Result<Table, TableError> {
+    Table::assemble(manifest, None, &mut |digest| shards.get(&digest).cloned())
+}
+
+fn slot_of(manifest: &Manifest, content: SlotContent) -> SlotId {
+    *manifest.slots.keys().find(|slot| slot.content() == content).expect("the table has such a shard")
+}
+
+/// Puts other bytes into a slot, honestly named.
+fn replace(manifest: &mut Manifest, shards: &mut Shards, slot: SlotId, bytes: Vec<u8>) {
+    let shard = SlotRef { digest: Digest::of(&bytes), len: bytes.len() as u32 };
+    shards.insert(shard.digest, bytes.into());
+    manifest.slots.insert(slot, shard);
+}
+
+#[test]
+fn unchanged_shards_are_taken_over_and_only_the_others_fetched() {
+    let (manifest, shards) = built("https://a");
+    let table = assemble(&manifest, &shards).expect("it is good");
+    assert_eq!(Table::missing(&manifest, None).len(), manifest.slots.len());
+    assert_eq!(Table::missing(&manifest, Some(&table)), []);
+    assert_eq!(table.digest(), manifest.digest());
+
+    let (next, next_shards) = built("https://other");
+    let missing = Table::missing(&next, Some(&table));
+    assert_eq!(missing.len(), 1);
+    let mut fetched = Vec::new();
+    let next_table = Table::assemble(&next, Some(&table), &mut |digest| {
+        fetched.push(digest);
+        next_shards.get(&digest).cloned()
+    })
+    .expect("it is good");
+    assert_eq!(fetched, [next.slots[&missing[0]].digest]);
+    assert_eq!(next_table.shard(missing[0]), next_shards.get(&fetched[0]));
+    assert!(!next_table.is_empty() && Table::empty().is_empty());
+}
+
+#[test]
+fn what_is_missing_cut_or_changed_is_named() {
+    let (manifest, shards) = built("https://a");
+    let slot = slot_of(&manifest, SlotContent::Rows);
+    let digest = manifest.slots[&slot].digest;
+
+    let mut without = shards.clone();
+    without.remove(&digest);
+    assert_eq!(assemble(&manifest, &without).err(), Some(TableError::Missing { slot, digest }));
+
+    let mut cut = shards.clone();
+    let whole = shards[&digest].clone();
+    cut.insert(digest, whole.slice(1..));
+    let expected = whole.len() as u32;
+    let found = whole.len() - 1;
+    assert_eq!(assemble(&manifest, &cut).err(), Some(TableError::Length { slot, expected, found }));
+
+    let mut changed = shards.clone();
+    let mut bytes = whole.to_vec();
+    bytes[40] ^= 1;
+    let found = Digest::of(&bytes);
+    changed.insert(digest, bytes.into());
+    assert_eq!(assemble(&manifest, &changed).err(), Some(TableError::Digest { slot, expected: digest, found }));
+}
+
+#[test]
+fn another_format_and_wrong_counts_are_refused() {
+    let (mut manifest, shards) = built("https://a");
+    manifest.format = 2;
+    assert_eq!(assemble(&manifest, &shards).err(), Some(TableError::Format { found: 2 }));
+    let (mut manifest, shards) = built("https://a");
+    manifest.counts.routes += 1;
+    assert!(matches!(assemble(&manifest, &shards), Err(TableError::Counts { .. })));
+}
+
+#[test]
+fn a_shard_in_another_slot_would_never_be_found_and_is_refused() {
+    for content in [SlotContent::Rows, SlotContent::Hsa] {
+        let (mut manifest, shards) = built("https://a");
+        let mut of_content = SlotId::all().filter(|slot| slot.content() == content);
+        let from = slot_of(&manifest, content);
+        let to = of_content.find(|slot| !manifest.slots.contains_key(slot)).expect("an empty slot");
+        let shard = manifest.slots.remove(&from).expect("it is there");
+        manifest.slots.insert(to, shard);
+        let error = assemble(&manifest, &shards).expect_err("nobody would look there");
+        assert!(error.to_string().contains("belongs in another slot"), "{error}");
+    }
+}
+
+#[test]
+fn a_shard_of_another_kind_is_refused() {
+    let (mut manifest, mut shards) = built("https://a");
+    let settings = shards[&manifest.slots[&SlotId::SETTINGS].digest].to_vec();
+    let slot = slot_of(&manifest, SlotContent::Rows);
+    replace(&mut manifest, &mut shards, slot, settings);
+    let error = assemble(&manifest, &shards).expect_err("settings are no rows");
+    assert_eq!(error.to_string(), format!("slot {slot}: magic: these are not such bytes at all"));
+}
+
+#[test]
+fn every_cut_and_every_claim_of_more_is_refused() {
+    for content in [SlotContent::Rows, SlotContent::Hsa, SlotContent::Settings] {
+        let (manifest, shards) = built("https://a");
+        let slot = slot_of(&manifest, content);
+        let bytes = shards[&manifest.slots[&slot].digest].to_vec();
+        let refusal = |bytes: Vec<u8>| {
+            let (mut manifest, mut shards) = (manifest.clone(), shards.clone());
+            replace(&mut manifest, &mut shards, slot, bytes);
+            assemble(&manifest, &shards).err()
+        };
+        for end in 0..bytes.len() {
+            assert!(refusal(bytes[..end].to_vec()).is_some(), "{content:?} cut at {end}");
+        }
+        assert!(refusal([bytes.as_slice(), &[0]].concat()).is_some(), "{content:?} with a byte too many");
+        // The first thing in a shard, after four bytes of magic, is how many names follow.
+        let mut claim = bytes.clone();
+        claim[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        let error = refusal(claim).expect("so many names are not there").to_string();
+        assert!(error.contains("claims more items than there are bytes left"), "{error}");
+    }
+}
