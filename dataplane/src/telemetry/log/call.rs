@@ -144,7 +144,7 @@ fn failure(line: &mut Line<'_>, record: &CallRecord) {
     match &record.outcome {
         Outcome::Completed => {}
         Outcome::ConsumerAborted | Outcome::HttpRefused => {
-            line.word(fields::ERROR_TYPE.name, outcome_word(&record.outcome))
+            line.word(fields::ERROR_TYPE.name, outcome_word(&record.outcome));
         }
         Outcome::ProducerBrokeOff { cause } => {
             line.word(fields::ERROR_TYPE.name, outcome_word(&record.outcome));

@@ -202,7 +202,7 @@ fn every_field_that_is_written_is_documented() {
     let known: BTreeSet<_> = fields::ALL.iter().map(|field| field.name).collect();
     let mut lines: Vec<_> =
         [success(), vp_fault(), early_fault(), producer_fault(), abort()].iter().map(json).collect();
-    lines.extend(events().iter().map(|event| event_json(event)));
+    lines.extend(events().iter().map(event_json));
     let mut seen = BTreeSet::new();
     for line in &lines {
         let line: serde_json::Map<String, Value> = serde_json::from_str(line).expect("JSON");
@@ -467,6 +467,29 @@ fn refused_handshakes_say_why_and_are_limited() {
     let known: BTreeSet<_> = fields::ALL.iter().map(|field| field.name).collect();
     for line in &lines {
         assert!(line.as_object().expect("object").keys().all(|name| known.contains(name.as_str())), "{line}");
+    }
+}
+
+#[test]
+fn every_reason_to_refuse_a_certificate_has_its_own_counter() {
+    use crate::tls::Reason;
+    let reasons = [
+        Reason::NoCertificate,
+        Reason::Unreadable,
+        Reason::Untrusted,
+        Reason::BadSignature,
+        Reason::NotYetValid { not_before: 0 },
+        Reason::Expired { not_after: 0 },
+        Reason::WrongPurpose,
+        Reason::Revoked,
+        Reason::IssuerRevoked,
+        Reason::NoRevocationList,
+        Reason::StaleRevocationList { next_update: 0 },
+        Reason::Other(webpki::Error::BadDer),
+        Reason::Handshake(String::new()),
+    ];
+    for reason in reasons {
+        assert!(super::REFUSALS.contains(&reason.label()), "{}", reason.label());
     }
 }
 
