@@ -5,7 +5,7 @@
 //! a SOAP 1.2 envelope is read the same way, because callers that send one have always been routed.
 
 use crate::profile::Profile;
-use crate::xml::{Known, Place as TextPlace, Span, StartTag, Token, Tokenizer, XmlError, decode_into};
+use crate::xml::{Known, Place as TextPlace, Span, Token, Tokenizer, XmlError, decode_into};
 use thiserror::Error;
 
 /// The logical address of a request.
@@ -133,10 +133,10 @@ impl Scanner {
         }
         while let Some(token) = self.tokens.next(prefix, end)? {
             let found = match token {
-                Token::Start(tag) => self.start(prefix, &tag)?,
-                Token::End(span) => self.end(span),
-                Token::Text { span, cdata } => {
-                    self.text(prefix, span, cdata);
+                Token::Start => self.start(prefix)?,
+                Token::End => self.end(),
+                Token::Text | Token::CData => {
+                    self.text(prefix, token);
                     None
                 }
             };
@@ -149,56 +149,60 @@ impl Scanner {
         Ok(Step::NeedMore)
     }
 
-    fn start(&mut self, prefix: &[u8], tag: &StartTag) -> Result<Option<Contract>, EnvelopeError> {
-        let level = self.tokens.depth() + usize::from(tag.empty);
+    fn start(&mut self, prefix: &[u8]) -> Result<Option<Contract>, EnvelopeError> {
+        let tag = self.tokens.tag();
+        let (known, empty) = (tag.namespace.known, tag.empty);
+        let level = self.tokens.depth() + usize::from(empty);
         let local = tag.local.of(prefix);
         let entered = match (self.place, level) {
             (Place::Document, 1) => {
-                let is_envelope = local == b"Envelope" && matches!(tag.namespace.known, Known::Soap11 | Known::Soap12);
-                self.soap = tag.namespace.known;
-                if tag.empty {
+                let is_envelope = local == b"Envelope" && matches!(known, Known::Soap11 | Known::Soap12);
+                self.soap = known;
+                if empty {
                     return Ok(Some(Contract(None)));
                 }
                 if is_envelope { Place::Envelope } else { Place::NotSoap }
             }
-            (Place::Envelope, 2) if tag.namespace.known == self.soap && local == b"Header" => {
+            (Place::Envelope, 2) if known == self.soap && local == b"Header" => {
                 if std::mem::replace(&mut self.header_seen, true) {
                     return Err(EnvelopeError::SecondHeader);
                 }
                 Place::Header
             }
-            (Place::Envelope, 2) if tag.namespace.known == self.soap && local == b"Body" => {
-                if tag.empty {
+            (Place::Envelope, 2) if known == self.soap && local == b"Body" => {
+                if empty {
                     return Ok(Some(Contract(None)));
                 }
                 Place::Body
             }
-            (Place::Header, 3) => match address_profile(tag.namespace.known, local) {
-                Some(profile) => self.address(profile, tag)?,
+            (Place::Header, 3) => match address_profile(known, local) {
+                Some(profile) => self.address(profile)?,
                 None => return Ok(None),
             },
             (Place::Address(profile), _) => return Err(EnvelopeError::ElementInAddress(profile.address_element())),
             (Place::Body, _) => return Ok(Some(Contract(Some(tag.namespace.uri(prefix))))),
             _ => return Ok(None),
         };
-        if !tag.empty {
+        if !empty {
             self.place = entered;
         }
         Ok(None)
     }
 
-    fn address(&mut self, profile: Profile, tag: &StartTag) -> Result<Place, EnvelopeError> {
+    fn address(&mut self, profile: Profile) -> Result<Place, EnvelopeError> {
+        let start_tag = self.tokens.span();
         let slot = self.candidate(profile);
         if slot.is_some() {
             return Err(EnvelopeError::SecondAddress(profile.address_element()));
         }
-        *slot = Some(Candidate { start_tag: tag.span, end_tag: None, text: String::new() });
+        *slot = Some(Candidate { start_tag, end_tag: None, text: String::new() });
         Ok(Place::Address(profile))
     }
 
-    fn end(&mut self, span: Span) -> Option<Contract> {
+    fn end(&mut self) -> Option<Contract> {
         match (self.place, self.tokens.depth()) {
             (Place::Address(profile), _) => {
+                let span = self.tokens.span();
                 if let Some(candidate) = self.candidate(profile) {
                     candidate.end_tag = Some(span);
                 }
@@ -211,9 +215,10 @@ impl Scanner {
         None
     }
 
-    fn text(&mut self, prefix: &[u8], span: Span, cdata: bool) {
+    fn text(&mut self, prefix: &[u8], token: Token) {
         let Place::Address(profile) = self.place else { return };
-        let place = if cdata { TextPlace::CData } else { TextPlace::Content };
+        let place = if token == Token::CData { TextPlace::CData } else { TextPlace::Content };
+        let span = self.tokens.span();
         if let Some(candidate) = self.candidate(profile) {
             decode_into(&mut candidate.text, span.of(prefix), place);
         }

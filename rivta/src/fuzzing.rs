@@ -9,14 +9,23 @@ use crate::transcoder::{TranscodeError, Transcoder};
 use crate::{Envelope, EnvelopeError, FaultScanner, FaultStep, Scanner, Step};
 use base64::Engine;
 
-/// The name of each target, which is also its corpus' directory, and its function.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
-    ("envelope_peek", envelope_peek),
-    ("rewrite", rewrite),
-    ("identity", identity),
-    ("certificate_header", certificate_header),
-    ("multipart", multipart),
-    ("transcode", transcode),
+/// A fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name, which is also that of its corpus' directory.
+    pub name: &'static str,
+    /// Panics if `data` breaks a promise.
+    pub check: fn(data: &[u8]),
+}
+
+/// All targets of this crate.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "envelope_peek", check: envelope_peek },
+    Target { name: "rewrite", check: rewrite },
+    Target { name: "identity", check: identity },
+    Target { name: "certificate_header", check: certificate_header },
+    Target { name: "multipart", check: multipart },
+    Target { name: "transcode", check: transcode },
 ];
 
 /// A message is understood the same way however its bytes arrive; so is a producer's fault.

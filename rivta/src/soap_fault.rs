@@ -75,7 +75,8 @@ impl FaultScanner {
 
     fn after(&mut self, prefix: &[u8], token: Token) -> Place {
         match token {
-            Token::Start(tag) => {
+            Token::Start => {
+                let tag = self.tokens.tag();
                 let soap = tag.namespace.known == Known::Soap11;
                 let entered = match (self.place, tag.local.of(prefix)) {
                     (Place::Document, b"Envelope") if soap => Place::Envelope,
@@ -93,15 +94,15 @@ impl FaultScanner {
                     (true, entered) => Place::Answered(matches!(entered, Place::Fault | Place::Faultcode)),
                 }
             }
-            Token::End(_) => match (self.place, self.tokens.depth()) {
+            Token::End => match (self.place, self.tokens.depth()) {
                 (Place::Header, 1) => Place::Envelope,
                 (Place::Header, _) => Place::Header,
                 (place, _) => Place::Answered(matches!(place, Place::Fault | Place::Faultcode)),
             },
-            Token::Text { span, cdata } => {
+            Token::Text | Token::CData => {
                 if self.place == Place::Faultcode {
-                    let place = if cdata { TextPlace::CData } else { TextPlace::Content };
-                    decode_into(&mut self.faultcode, span.of(prefix), place);
+                    let place = if token == Token::CData { TextPlace::CData } else { TextPlace::Content };
+                    decode_into(&mut self.faultcode, self.tokens.span().of(prefix), place);
                 }
                 self.place
             }

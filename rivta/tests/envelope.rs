@@ -1,4 +1,5 @@
 //! The peek, by the rules of the envelope and the payload cases 45-57 of the behaviour list.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The faults on the wire, and what is recognised as a fault of a producer.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
 mod common;
 

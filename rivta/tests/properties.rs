@@ -1,5 +1,6 @@
 //! Properties of the peek: it agrees with an independent parser on documents that are well-formed, never accepts what that
 //! parser refuses, and holds its promises (see `fuzzing`) on documents that were damaged.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
 mod common;
 
@@ -85,7 +86,7 @@ fn reference(message: &str) -> Option<Reading> {
     };
     let [logical, to] = addresses;
     let deciding =
-        logical.map(|text| (text, Profile::BasicProfile21)).or(to.map(|text| (text, Profile::BasicProfile20)));
+        logical.map(|text| (text, Profile::BasicProfile21)).or_else(|| to.map(|text| (text, Profile::BasicProfile20)));
     let (text, profile) = deciding.unzip();
     Some((text.filter(|text| !text.trim().is_empty()), profile, contract))
 }

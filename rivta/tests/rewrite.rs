@@ -1,4 +1,5 @@
 //! The rewrite between the profiles: cases 77-82 of the behaviour list as far as they are pure, and their corners.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as a test does")]
 
 mod common;
 

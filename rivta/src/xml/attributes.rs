@@ -19,12 +19,19 @@ pub(crate) struct Attributes<'a> {
     at: usize,
     /// Where the inside of the tag ends.
     end: usize,
+    /// No value needs a closer look.
+    plain: bool,
 }
 
 impl<'a> Attributes<'a> {
     /// Reads what stands in `inside` (a tag without its name and brackets).
     pub(crate) const fn new(document: &'a [u8], inside: Span) -> Self {
-        Self { document, at: inside.start, end: inside.end }
+        Self { document, at: inside.start, end: inside.end, plain: false }
+    }
+
+    /// The same, given that there is no `&` and no `<` in it.
+    pub(super) const fn plain(document: &'a [u8], inside: Span) -> Self {
+        Self { plain: true, ..Self::new(document, inside) }
     }
 
     fn read(&mut self, name_start: usize) -> Result<Attribute, XmlError> {
@@ -40,11 +47,13 @@ impl<'a> Attributes<'a> {
         let quote = *tag.get(open).filter(|&&b| b == b'"' || b == b'\'').ok_or_else(|| malformed(equals))?;
         let start = open + 1;
         let end = start + memchr(quote, &tag[start..]).ok_or_else(|| malformed(open))?;
-        let value = &tag[start..end];
-        if let Some(offset) = memchr(b'<', value) {
-            return Err(malformed(start + offset));
+        if !self.plain {
+            let value = &tag[start..end];
+            if let Some(offset) = memchr(b'<', value) {
+                return Err(malformed(start + offset));
+            }
+            check_references(value, start)?;
         }
-        check_references(value, start)?;
         self.at = end + 1;
         Ok(Attribute { name: Span::new(name_start, name_end), value: Span::new(start, end) })
     }

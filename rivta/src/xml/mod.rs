@@ -16,7 +16,7 @@ pub(crate) use attributes::{Attribute, Attributes};
 pub(crate) use error::{XmlError, XmlProblem};
 pub(crate) use namespaces::{Known, Namespace};
 pub(crate) use references::{Place, decode_into};
-pub(crate) use tokenizer::{StartTag, Token, Tokenizer};
+pub(crate) use tokenizer::{Token, Tokenizer};
 
 /// A range of the prefix that is small enough to copy about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

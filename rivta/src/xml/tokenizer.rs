@@ -16,22 +16,20 @@ const CDATA: &[u8] = b"<![CDATA[";
 const DOCTYPE: &[u8] = b"<!DOCTYPE";
 
 /// A part of the document. Comments and processing instructions are checked and passed over.
-#[derive(Debug, Clone, Copy)]
+///
+/// What the part consists of stays in the [`Tokenizer`], because moving it about would cost more than reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
-    Start(StartTag),
-    End(Span),
-    Text {
-        /// Without the markup of a CDATA section.
-        span: Span,
-        cdata: bool,
-    },
+    /// A start tag; see [`Tokenizer::tag`].
+    Start,
+    End,
+    Text,
+    CData,
 }
 
 /// A start tag, or the tag of an element without content.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct StartTag {
-    /// The whole tag.
-    pub(crate) span: Span,
     pub(crate) local: Span,
     pub(crate) namespace: Namespace,
     /// The element ends here; no end tag follows.
@@ -57,8 +55,12 @@ pub(crate) struct Tokenizer {
     open: Vec<OpenElement>,
     scopes: Scopes,
     /// The current tag's attributes, kept for their space.
-    attributes: Vec<(Attribute, Namespace)>,
+    attributes: Vec<QualifiedName>,
     root_seen: bool,
+    /// The last token; without its markup if it is text.
+    span: Span,
+    /// The last start tag.
+    tag: StartTag,
 }
 
 impl Tokenizer {
@@ -72,7 +74,19 @@ impl Tokenizer {
             scopes: Scopes::with_capacity(16),
             attributes: Vec::with_capacity(8),
             root_seen: false,
+            span: Span::new(0, 0),
+            tag: StartTag { local: Span::new(0, 0), namespace: Namespace::NONE, empty: false },
         }
+    }
+
+    /// Where the last token stands; of text, without the markup of a CDATA section.
+    pub(crate) const fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The last start tag.
+    pub(crate) const fn tag(&self) -> &StartTag {
+        &self.tag
     }
 
     /// How many elements are open.
@@ -145,16 +159,18 @@ impl Tokenizer {
         }
         let span = Span::new(self.at, end);
         let text = span.of(document);
-        check_characters(text, span.start)?;
-        check_references(text, span.start)?;
-        if memchr(b'>', text).is_some()
+        let specials = check_characters(text, span.start)?;
+        if specials.ampersand {
+            check_references(text, span.start)?;
+        }
+        if specials.greater_than
             && let Some(offset) = memmem::find(text, b"]]>")
         {
             return Err(XmlProblem::Markup.at(span.start + offset));
         }
-        let inside = !self.open.is_empty();
         self.consume(end);
-        Ok(if inside { Read::Token(Token::Text { span, cdata: false }) } else { Read::Passed })
+        self.span = span;
+        Ok(if self.open.is_empty() { Read::Passed } else { Read::Token(Token::Text) })
     }
 
     /// `<!`: a comment, a CDATA section or a DOCTYPE.
@@ -196,7 +212,8 @@ impl Tokenizer {
         let span = Span::new(self.at + CDATA.len(), close);
         check_characters(span.of(document), span.start)?;
         self.consume(close + 3);
-        Ok(Read::Token(Token::Text { span, cdata: true }))
+        self.span = span;
+        Ok(Read::Token(Token::CData))
     }
 
     fn processing_instruction(&mut self, document: &[u8]) -> Result<Read, XmlError> {
@@ -217,7 +234,7 @@ impl Tokenizer {
     }
 
     fn end_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
-        let Some(close) = self.find(document, 2, b">") else { return Ok(Read::Incomplete) };
+        let Some(close) = self.end_tag_end(document) else { return Ok(Read::Incomplete) };
         let span = Span::new(self.at, close + 1);
         let written = &document[span.start + 2..close];
         let length = written.iter().rposition(|&b| !is_space(b)).map_or(0, |last| last + 1);
@@ -228,13 +245,23 @@ impl Tokenizer {
         };
         self.scopes.leave(element.scope);
         self.consume(span.end);
-        Ok(Read::Token(Token::End(span)))
+        self.span = span;
+        Ok(Read::Token(Token::End))
+    }
+
+    /// Where the `>` of an end tag stands; where it ought to, as a rule.
+    fn end_tag_end(&mut self, document: &[u8]) -> Option<usize> {
+        let expected = self.open.last().map_or(0, |element| self.at + 2 + element.name.end - element.name.start);
+        match document.get(expected) {
+            Some(b'>') if memchr(b'>', &document[self.at..expected]).is_none() => Some(expected),
+            _ => self.find(document, 2, b">"),
+        }
     }
 
     fn start_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
         let Some(close) = self.tag_end(document) else { return Ok(Read::Incomplete) };
         let span = Span::new(self.at, close + 1);
-        check_characters(span.of(document), span.start)?;
+        let specials = check_characters(&document[span.start + 1..close], span.start + 1)?;
         if self.open.is_empty() && self.root_seen {
             return Err(XmlProblem::Markup.at(span.start));
         }
@@ -248,7 +275,10 @@ impl Tokenizer {
         let (prefix, local) = split_name(document, name)?;
 
         let scope = self.scopes.mark();
-        self.read_attributes(document, Span::new(name.end, inside.end))?;
+        let attributes = Span::new(name.end, inside.end);
+        let plain = !specials.ampersand && !specials.less_than;
+        let read = if plain { Attributes::plain } else { Attributes::new };
+        self.read_attributes(document, read(document, attributes))?;
         let namespace = self.scopes.of_element(document, prefix)?;
         if prefix.of(document) == b"xmlns" {
             return Err(XmlProblem::UndeclaredPrefix.at(name.start));
@@ -260,7 +290,9 @@ impl Tokenizer {
         }
         self.root_seen = true;
         self.consume(span.end);
-        Ok(Read::Token(Token::Start(StartTag { span, local, namespace, empty })))
+        self.span = span;
+        self.tag = StartTag { local, namespace, empty };
+        Ok(Read::Token(Token::Start))
     }
 
     /// Where the `>` stands that ends the tag: the first one outside quotes.
@@ -286,19 +318,19 @@ impl Tokenizer {
     }
 
     /// Declares the tag's namespaces and checks its other attributes.
-    fn read_attributes(&mut self, document: &[u8], inside: Span) -> Result<(), XmlError> {
+    fn read_attributes(&mut self, document: &[u8], attributes: Attributes<'_>) -> Result<(), XmlError> {
         let scope = self.scopes.mark();
         self.attributes.clear();
-        for (count, attribute) in Attributes::new(document, inside).enumerate() {
-            let attribute = attribute?;
+        for (count, attribute) in attributes.enumerate() {
+            let Attribute { name, value } = attribute?;
             if count == MAX_ATTRIBUTES {
-                return Err(XmlProblem::Attributes.at(attribute.name.start));
+                return Err(XmlProblem::Attributes.at(name.start));
             }
-            let (prefix, local) = split_name(document, attribute.name)?;
+            let (prefix, local) = split_name(document, name)?;
             match (prefix.of(document), local.of(document)) {
-                (b"", b"xmlns") => self.scopes.declare(document, scope, prefix, attribute.value)?,
-                (b"xmlns", _) => self.scopes.declare(document, scope, local, attribute.value)?,
-                _ => self.attributes.push((attribute, Namespace::NONE)),
+                (b"", b"xmlns") => self.scopes.declare(document, scope, prefix, value)?,
+                (b"xmlns", _) => self.scopes.declare(document, scope, local, value)?,
+                _ => self.attributes.push(QualifiedName { prefix, local, namespace: Namespace::NONE }),
             }
         }
         self.check_attributes(document)
@@ -307,21 +339,29 @@ impl Tokenizer {
     /// Resolves the attributes' prefixes, now that all declarations are known, and refuses one that stands twice.
     fn check_attributes(&mut self, document: &[u8]) -> Result<(), XmlError> {
         for index in 0..self.attributes.len() {
-            let (attribute, _) = self.attributes[index];
-            let (prefix, local) = split_name(document, attribute.name)?;
+            let QualifiedName { prefix, local, mut namespace } = self.attributes[index];
             // Unlike an element, an attribute without a prefix is in no namespace.
-            let namespace =
-                if prefix.start == prefix.end { Namespace::NONE } else { self.scopes.of_element(document, prefix)? };
-            let twice = self.attributes[..index].iter().any(|(earlier, known)| {
-                local_name(earlier.name.of(document)) == local.of(document) && known.is(namespace, document)
-            });
-            if twice {
-                return Err(XmlProblem::DuplicateAttribute.at(attribute.name.start));
+            if prefix.start < prefix.end {
+                namespace = self.scopes.of_element(document, prefix)?;
+                self.attributes[index].namespace = namespace;
             }
-            self.attributes[index].1 = namespace;
+            let same = |earlier: &QualifiedName| {
+                earlier.local.of(document) == local.of(document) && earlier.namespace.is(namespace, document)
+            };
+            if self.attributes[..index].iter().any(same) {
+                return Err(XmlProblem::DuplicateAttribute.at(prefix.start));
+            }
         }
         Ok(())
     }
+}
+
+/// The name of an attribute that is not a namespace declaration.
+#[derive(Debug, Clone, Copy)]
+struct QualifiedName {
+    prefix: Span,
+    local: Span,
+    namespace: Namespace,
 }
 
 /// What one step brought.
@@ -343,10 +383,6 @@ fn split_name(document: &[u8], name: Span) -> Result<(Span, Span), XmlError> {
         return Err(XmlProblem::Name.at(name.start));
     }
     Ok((prefix, local))
-}
-
-fn local_name(name: &[u8]) -> &[u8] {
-    memchr(b':', name).map_or(name, |colon| &name[colon + 1..])
 }
 
 /// XML 1.0 §2.8: version, then encoding, then standalone. The encoding itself was dealt with before.
