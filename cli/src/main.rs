@@ -1,2 +1,43 @@
-//! The rivmesh command: demo, standalone, analyze, explain.
-fn main() {}
+//! `rivmesh`: the platform on one machine, and questions about its tables.
+
+mod demo;
+mod standalone;
+mod together;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A RIV-TA service platform: routes and authorises calls between health care systems over mutual TLS.
+#[derive(Debug, Parser)]
+#[command(name = "rivmesh", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Standalone(standalone::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Calls run on threads of their own; these two carry everything else.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.command {
+                Command::Demo(args) => demo::run(args).await,
+                Command::Standalone(args) => standalone::run(args).await,
+            }
+        })
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -69,6 +69,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let log = log::start(options.log_format, &service(&settings, &options.pod), options.log_to, metrics.log_dropped())?;
     let readiness = Readiness::new();
     let binding = readiness.block(ready::LISTENERS);
+    let waiting = readiness.block(ready::TABLE);
     let table = Arc::new(ArcSwap::from_pointee(Table::empty()));
     let (signal, signals) = watch::channel(Signal::default());
     let shared = Arc::new(Shared::new(live.clone(), table.clone(), metrics.clone(), log.sender(), signals));
@@ -89,7 +90,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let (status, feed) = watch::channel(FeedStatus::default());
     let max_stale = settings.platform.table.max_stale;
     let has_operator = options.operator.is_some();
-    tasks.spawn(upkeep::table_readiness(readiness.clone(), feed.clone(), has_operator, max_stale));
+    tasks.spawn(upkeep::table_readiness(readiness.clone(), waiting, feed.clone(), has_operator, max_stale));
     tasks.spawn(upkeep::table_news(shared.clone(), feed.clone(), readiness.clone()));
     tasks.spawn(upkeep::follow_files(shared.clone(), options.config, signal.clone()));
     tasks.spawn(follow(options.operator, options.pod, settings.platform.table.directory.clone(), table.clone(), status));

@@ -212,7 +212,8 @@ fn pending_restart(started: &Platform, wanted: &Platform) -> Vec<String> {
     for listener in &started.listeners {
         match wanted.listeners.iter().find(|other| other.name == listener.name) {
             None => {
-                pending.push(format!("listener {} is gone from the file, and is served until a restart", listener.name))
+                pending
+                    .push(format!("listener {} is gone from the file, and is served until a restart", listener.name));
             }
             Some(other) if other.address != listener.address => pending.push(format!(
                 "listener {} moves from {} to {} at a restart",

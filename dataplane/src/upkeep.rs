@@ -2,7 +2,7 @@
 //! pod's readiness follows the table.
 
 use crate::control::{Shared, Signal};
-use crate::ready::{self, Readiness};
+use crate::ready::{self, Blocker, Readiness};
 use crate::settings::{self, Settings};
 use crate::telemetry::log::Event;
 use crate::telemetry::metrics::{Expiry, ExpiryKind};
@@ -58,11 +58,12 @@ fn load(directory: PathBuf) -> Result<Option<Stored>, String> {
 /// operator answered for a while. With `max_stale`, also when no operator has been there for so long.
 pub(crate) async fn table_readiness(
     readiness: Readiness,
+    blocker: Blocker,
     mut feed: watch::Receiver<FeedStatus>,
     has_operator: bool,
     max_stale: Option<Duration>,
 ) {
-    let mut blocker = Some(readiness.block(ready::TABLE));
+    let mut blocker = Some(blocker);
     let disk_counts_from = Instant::now() + WAIT_FOR_OPERATOR;
     let mut last_connected = Instant::now();
     loop {

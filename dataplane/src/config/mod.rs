@@ -177,8 +177,9 @@ pub fn load(path: &Path) -> Result<Platform, ConfigError> {
 /// As [`load`].
 pub fn parse(path: &Path, text: &str) -> Result<Platform, ConfigError> {
     let mut platform: Platform = serde_saphyr::from_str(text).map_err(|error| explain(path, &error))?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    platform.for_each_path(&mut |file| *file = folder.join(&*file));
+    if let Some(folder) = path.parent() {
+        platform.for_each_path(&mut |file| *file = folder.join(&*file));
+    }
     Ok(platform)
 }
 

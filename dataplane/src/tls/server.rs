@@ -94,9 +94,8 @@ impl ServerTls {
         rustls_config.alpn_protocols = vec![ALPN.to_vec()];
         rustls_config.ticketer = sessions.ticketer.clone();
         rustls_config.session_storage = sessions.store.clone();
-        let config =
-            ServerTls { config: Arc::new(rustls_config), clients, identity, sessions, min_version: config.min_version };
-        Ok(Arc::new(config))
+        let (config, min_version) = (Arc::new(rustls_config), config.min_version);
+        Ok(Arc::new(Self { config, clients, identity, sessions, min_version }))
     }
 
     /// Judges the chain of a session that has just been resumed; see [`ClientTrust::recheck`].

@@ -1,6 +1,6 @@
 //! A throw-away PKI on disk and a clock that stands where a test puts it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,10 +87,6 @@ impl Pki {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Writes a file as tools do that replace files whole: beside it, then renamed.
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let new = self.path(&format!("{name}.new"));
@@ -134,7 +130,8 @@ pub(crate) fn intermediate(name: &str, above: &Authority) -> Authority {
     CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), above).unwrap()
 }
 
-fn authority_params(name: &str) -> CertificateParams {
+/// What an authority is like, to be changed by a test.
+pub(crate) fn authority_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

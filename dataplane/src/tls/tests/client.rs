@@ -116,7 +116,10 @@ async fn an_override_changes_what_it_says_and_nothing_else() {
                      {host: b.example, serverName: p1.example}, {host: c.example, minVersion: \"1.3\"}, \
                      {host: \"192.0.2.9\", serverName: p1.example}, {host: \"2001:db8::1\", serverName: p1.example}";
     let upstream = producers.load(overrides, None);
-    assert_eq!(producers.call(upstream.select("A.example", 8443), "p1.example", "p1.example", &BOTH).await, Ok(vec![3]));
+    assert_eq!(
+        producers.call(upstream.select("A.example", 8443), "p1.example", "p1.example", &BOTH).await,
+        Ok(vec![3])
+    );
     assert_eq!(upstream.select("a.example", 443).identity, upstream.select("x.example", 1).identity);
     for host in ["b.example", "192.0.2.9", "[2001:db8::1]"] {
         let renamed = upstream.select(host, 443);
@@ -130,7 +133,8 @@ async fn an_override_changes_what_it_says_and_nothing_else() {
 #[test]
 fn an_identity_lives_as_long_as_its_files() {
     let producers = Producers::new();
-    let overrides = "{host: a.example, certificate: other.crt, privateKey: other.key}, {host: b.example, minVersion: \"1.3\"}";
+    let overrides =
+        "{host: a.example, certificate: other.crt, privateKey: other.key}, {host: b.example, minVersion: \"1.3\"}";
     let first = producers.load(overrides, None);
     let id = |upstream: &UpstreamTls, host: &str| upstream.select(host, 443).identity;
     assert_ne!(id(&first, "a.example"), id(&first, "x.example"));

@@ -14,7 +14,10 @@ fn a_key_must_be_the_certificates() {
     let mut bench = Bench::new();
     bench.config.private_key = bench.pki.path("client.key");
     let text = error_of(&bench, false);
-    assert!(text.contains("client.key: is not the key of the first certificate in") && text.contains("server.crt"), "{text}");
+    assert!(
+        text.contains("client.key: is not the key of the first certificate in") && text.contains("server.crt"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -49,7 +52,10 @@ fn production_trusts_no_authority_for_tests() {
     let tests = root("TEST SITHS e-id Root CA v2");
     bench.pki.write("ca.pem", format!("{}{}", bench.ca.pem(), tests.pem()));
     let text = error_of(&bench, true);
-    assert!(text.contains("ca.pem: has certificates of TEST SITHS e-id Root CA v2") && text.contains("production"), "{text}");
+    assert!(
+        text.contains("ca.pem: has certificates of TEST SITHS e-id Root CA v2") && text.contains("production"),
+        "{text}"
+    );
     bench.server();
 
     let bench = Bench::new();

@@ -116,7 +116,8 @@ async fn connect(
             Ok(mut stream) => {
                 stream.write_all(b"x").await.unwrap();
                 let connection = stream.get_ref().1;
-                let chain = connection.peer_certificates().unwrap().iter().map(|der| der.clone().into_owned()).collect();
+                let chain =
+                    connection.peer_certificates().unwrap().iter().map(|der| der.clone().into_owned()).collect();
                 Ok(Connected { kind: connection.handshake_kind().unwrap(), chain })
             }
             Err(error) => Err(explain_handshake(&error)),

@@ -69,7 +69,9 @@ async fn a_refusal_is_not_blamed_on_the_next_handshake() {
     let bench = Bench::new();
     let server = bench.server();
     bench.pki.leaf("expired", &bench.ca, &Leaf { years: (2024, 2025), ..Leaf::client(4, "SE1-X") }, &[]);
-    super::super::refusal::leave_refusal(server.clients.verify(&bench.chain("expired"), bench.clock.now()).unwrap_err());
+    super::super::refusal::leave_refusal(
+        server.clients.verify(&bench.chain("expired"), bench.clock.now()).unwrap_err(),
+    );
     assert_eq!(bench.refusal(&server, None).await.reason, Reason::NoCertificate);
     assert!(take_refusal().is_none());
 }
@@ -108,13 +110,18 @@ fn a_carried_chain_is_judged_like_a_presented_one() {
 fn a_peer_is_told_by_its_names() {
     use crate::config::PeerName::{CommonName, DnsName, SerialNumber};
     let bench = Bench::new();
-    bench.pki.leaf("ingress", &bench.ca, &Leaf { names: vec!["Ingress.example".to_owned()], ..Leaf::client(30, "SE1-I") }, &[]);
+    bench.pki.leaf(
+        "ingress",
+        &bench.ca,
+        &Leaf { names: vec!["Ingress.example".to_owned()], ..Leaf::client(30, "SE1-I") },
+        &[],
+    );
     let leaf = &bench.chain("ingress")[0];
     for yes in [SerialNumber("se1-i".into()), CommonName("ingress".into()), DnsName("ingress.EXAMPLE".into())] {
         assert!(is_named(&[CommonName("other".into()), yes.clone()], leaf), "{yes:?}");
     }
     for no in [SerialNumber("ingress".into()), CommonName("Ingress".into()), DnsName("ingress".into())] {
-        assert!(!is_named(&[no.clone()], leaf), "{no:?}");
+        assert!(!is_named(std::slice::from_ref(&no), leaf), "{no:?}");
     }
     assert!(!is_named(&[], leaf) && !is_named(&[CommonName(String::new())], &CertificateDer::from(vec![1])));
 }

@@ -112,6 +112,34 @@ async fn the_list_of_an_authority_that_clients_send_counts() {
     assert_eq!(bench.refusal(&server, Some("below")).await.reason, Reason::Revoked);
 }
 
+#[test]
+fn a_new_list_is_verified_before_an_open_connection_is_let_go_on() {
+    let Below { mut bench, above } = Below::new();
+    bench.config.clients.revocation = RevocationMode::Available;
+    let (server, chain, now) = (bench.server(), bench.chain("below"), bench.clock.now());
+    let standing = server.clients.verify(&chain, now).unwrap();
+    bench.pki.crl("above.crl", &above, 2, 10, &[20]);
+    let server = bench.reload(&server);
+    assert_eq!(server.clients.renew(&standing, &chain, now).unwrap_err().reason, Reason::Revoked);
+}
+
+#[test]
+fn an_authority_that_may_not_sign_lists_has_none() {
+    let mut bench = Bench::new();
+    let mut params = authority_params("Issuing CA");
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let above = Authority::signed_by(params, key, &bench.ca).unwrap();
+    bench.pki.leaf("below", &above, &Leaf::client(20, "SE1-B"), &[&above]);
+    // rcgen keeps to the rule too, so another issuer of the same name and key makes the list.
+    let key = rcgen::KeyPair::from_pem(&above.key().serialize_pem()).unwrap();
+    let signer = Authority::self_signed(authority_params("Issuing CA"), key).unwrap();
+    bench.pki.crl("above.crl", &signer, 1, 10, &[]);
+    bench.config.clients.crls.push(bench.pki.path("above.crl"));
+    let refusal = bench.server().clients.verify(&bench.chain("below"), bench.clock.now()).unwrap_err();
+    assert_eq!(refusal.reason, Reason::NoRevocationList);
+}
+
 #[tokio::test]
 async fn a_forged_list_does_not_count() {
     let Below { bench, above } = Below::new();
@@ -128,7 +156,8 @@ async fn a_forged_list_does_not_count() {
     // Under the name of an authority that is in the bundle, it is seen at once.
     let impostor = root("Function CA v1");
     bench.pki.crl("ca.crl", &impostor, 3, 10, &[]);
-    let error = ServerTls::build(&bench.config, &bench.files(), false, &bench.clock.clock(), Some(&server)).unwrap_err();
+    let error =
+        ServerTls::build(&bench.config, &bench.files(), false, &bench.clock.clock(), Some(&server)).unwrap_err();
     assert!(error.to_string().contains("ca.crl: is not signed by the authority of that name in"), "{error}");
 }
 

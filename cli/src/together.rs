@@ -1,0 +1,94 @@
+//! A control plane and a dataplane in one process, joined by a pipe: what `standalone` and `demo` have in common.
+
+use rivmesh_crds::{ConditionStatus, ConditionType, Status};
+use rivmesh_dataplane::admin::ObjectStatus;
+use rivmesh_dataplane::app::{self, Running};
+use rivmesh_dataplane::config;
+use rivmesh_dataplane::telemetry::log::{self, Format};
+use rivmesh_operator::ledger::Ledger;
+use rivmesh_operator::{ControlPlane, Options};
+use rivmesh_table::CompileOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
+
+/// How to start both.
+pub(crate) struct Setup {
+    /// The directory of manifests.
+    pub manifests: PathBuf,
+    /// `platform.yaml`.
+    pub config: PathBuf,
+    pub log_format: Format,
+    pub log_to: Box<dyn Write + Send>,
+    /// Which messages of the process are logged, as `info`.
+    pub log_filter: String,
+}
+
+/// Both, running.
+pub(crate) struct Together {
+    pub control_plane: ControlPlane,
+    pub dataplane: Running,
+}
+
+impl Together {
+    /// Starts both. Returns when the listeners are bound; the first table follows.
+    pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
+        let platform = config::load(&setup.config)?;
+        let (control_plane, mut notices) = ControlPlane::start(Options {
+            manifests: setup.manifests,
+            hsa_units: platform.hsa_units.clone(),
+            compile: CompileOptions { internal: platform.upstream.internal.clone(), ..CompileOptions::default() },
+            state: platform.table.directory.clone(),
+        })?;
+        let ledger = control_plane.ledger();
+        let dataplane = app::start(app::Options {
+            config: setup.config,
+            operator: Some(control_plane.connector()),
+            pod: hostname(),
+            log_format: setup.log_format,
+            log_to: setup.log_to,
+            objects: Some(Box::new(move || objects(&ledger))),
+        })
+        .await?;
+        log::install(dataplane.log(), &setup.log_filter)?;
+        tokio::spawn(async move {
+            loop {
+                match notices.recv().await {
+                    Ok(notice) => notice.log(),
+                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "some notices were too many to log"),
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+        Ok(Self { control_plane, dataplane })
+    }
+
+    /// Ends both in order. Returns how many connections had to be cut.
+    pub(crate) async fn drain(self) -> usize {
+        self.dataplane.drain().await
+    }
+}
+
+fn objects(ledger: &Arc<Ledger>) -> Vec<ObjectStatus> {
+    let objects = ledger.objects().into_iter();
+    objects
+        .map(|object| ObjectStatus {
+            kind: object.id.kind.to_string(),
+            namespace: object.id.namespace.clone(),
+            name: object.id.name.clone(),
+            ready: is_ready(&object.status),
+            status: serde_json::to_value(&object.status).unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn is_ready(status: &Status) -> bool {
+    let ready = ConditionType::Ready.as_str();
+    status.conditions.iter().any(|c| c.type_ == ready && c.status == ConditionStatus::True)
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/etc/hostname").map_or_else(|_| "standalone".to_owned(), |name| name.trim().to_owned())
+}
+
