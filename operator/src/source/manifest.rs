@@ -103,7 +103,7 @@ fn kind(node: &Node) -> Result<Result<Kind, Fault>, Fault> {
     let group = version.rsplit_once('/').map_or("", |(group, _)| group);
     if group != GROUP {
         let reason = format!("{kind} of {version} is none of ours and is passed over");
-        return Ok(Err(Fault::new(line, "", reason)));
+        return Ok(Err(Fault::new(node.line, "", reason)));
     }
     if version != API_VERSION {
         return Err(Fault::new(line, "apiVersion", format!("is {version}; this version reads {API_VERSION}")));
