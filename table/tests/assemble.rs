@@ -83,7 +83,7 @@ fn what_is_missing_cut_or_changed_is_named() {
     let found = whole.len() - 1;
     assert_eq!(assemble(&manifest, &cut).err(), Some(TableError::Length { slot, expected, found }));
 
-    let mut changed = shards.clone();
+    let mut changed = shards;
     let mut bytes = whole.to_vec();
     bytes[40] ^= 1;
     let found = Digest::of(&bytes);

@@ -137,7 +137,7 @@ fn answer(path: &Path, input: &str) -> Answers {
         routes: routes(&table),
         authorizations: authorizations(&table),
         contracts: contracts(&table),
-        verdicts: compiler.verdicts().map(judgement).collect(),
+        verdicts: compiler.verdicts().map(|verdict| judgement(&verdict)).collect(),
         decisions: case.questions.iter().map(|question| question.put_to(&table, &switches)).collect(),
     }
 }
@@ -207,7 +207,7 @@ fn period((from, until): (Option<i64>, Option<i64>)) -> String {
     format!("[{}, {})", instant(from), instant(until))
 }
 
-fn judgement(verdict: Verdict) -> Judgement {
+fn judgement(verdict: &Verdict) -> Judgement {
     let finding = |finding: &Finding| format!("{:?} {}: {}", finding.status, finding.reason, finding.message);
     let rows = verdict.rows;
     Judgement {

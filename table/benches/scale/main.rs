@@ -6,6 +6,7 @@
 mod catalogue;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -21,63 +22,60 @@ fn main() {
     let rows: usize = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let mut random = Random(1);
     let catalogue = Catalogue::new(&mut random, rows / 24);
-    let base = resident_kib();
     let mut compiler = Compiler::new(CompileOptions::default());
-
-    let mut upsert_seconds = 0.0;
-    let mut objects = 0;
-    let mut one = None;
-    let batches: [&dyn Fn(&mut Random) -> Vec<Object>; 3] =
-        [&|random| catalogue.service_contracts(random), &|random| catalogue.routing_entries(random, rows), &|random| {
-            catalogue.authorizations(random, rows)
-        }];
-    for batch in batches {
-        let batch = batch(&mut random);
-        objects += batch.len();
-        one = one.or_else(|| batch.iter().find(|object| is_typical(object)).cloned());
-        let start = Instant::now();
-        batch.into_iter().for_each(|object| compiler.upsert(object));
-        upsert_seconds += start.elapsed().as_secs_f64();
-    }
-    let start = Instant::now();
-    let full = compiler.compile();
-    let compile_seconds = start.elapsed().as_secs_f64();
-    println!("objects                      {objects}, {:?}", full.manifest.counts);
-    println!(
-        "full compilation             {:.2} s (taking in {upsert_seconds:.2} s, compiling {compile_seconds:.2} s)",
-        upsert_seconds + compile_seconds
-    );
-
-    let tree = catalogue.hsa_tree(&mut random);
-    let start = Instant::now();
-    let units = tree.len();
-    compiler.set_hsa_tree(tree);
-    let hsa = compiler.compile();
-    println!("HSA tree                     {units} units, {:.2} s", start.elapsed().as_secs_f64());
-
-    let mut shards = full.shards;
+    let before = resident_mb();
+    let (compilation, one) = compile(&catalogue, &mut compiler, &mut random, rows);
+    let mut shards = compilation.shards;
+    let hsa = compile_hsa_tree(&catalogue, &mut compiler, &mut random);
     shards.extend(hsa.shards);
     let raw: usize = shards.values().map(Bytes::len).sum();
+    println!("memory of compiler, shards   {} MB resident, {before} MB before", resident_mb());
     let packed: usize = shards.values().map(|shard| zstd(shard, &[]).len()).sum();
     println!(
-        "shards                       {}, {} kB raw, {} kB zstd-{ZSTD_LEVEL}",
+        "shards                       {}, {} kB, zstd-{ZSTD_LEVEL} {} kB",
         shards.len(),
         raw / 1000,
         packed / 1000
     );
-    println!("memory of compiler, shards   {} MB resident (before: {} MB)", resident_kib() / 1000, base / 1000);
 
     let start = Instant::now();
     let table = assemble(&hsa.manifest, None, &shards);
-    println!(
-        "table                        {} kB, assembled in {:.0} ms",
-        table.size() / 1000,
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    let seconds = start.elapsed().as_secs_f64();
+    println!("table                        {} kB, assembled in {:.0} ms", table.size() / 1000, seconds * 1e3);
     look_up(&catalogue, &table, &mut random);
-
-    let one = one.expect("the catalogue has an object of 5 contracts and 20 addresses");
     changes(&mut compiler, &mut shards, table, one);
+}
+
+/// The first compilation, and an object to change later.
+fn compile(catalogue: &Catalogue, compiler: &mut Compiler, random: &mut Random, rows: usize) -> (Compilation, Object) {
+    let mut seconds = 0.0;
+    let mut feed = |batch: Vec<Object>| {
+        let start = Instant::now();
+        batch.into_iter().for_each(|object| compiler.upsert(object));
+        seconds += start.elapsed().as_secs_f64();
+    };
+    feed(catalogue.service_contracts(random));
+    let entries = catalogue.routing_entries(random, rows);
+    let one = entries.iter().find(|object| is_typical(object)).cloned().expect("there is an object of 5 x 20");
+    feed(entries);
+    feed(catalogue.authorizations(random, rows));
+    let start = Instant::now();
+    let compilation = compiler.compile();
+    let compiling = start.elapsed().as_secs_f64();
+    println!("catalogue                    {} objects, {:?}", compiler.objects().len(), compilation.manifest.counts);
+    let full = seconds + compiling;
+    println!("full compilation             {full:.2} s (taking in {seconds:.2} s, compiling {compiling:.2} s)");
+    (compilation, one)
+}
+
+fn compile_hsa_tree(catalogue: &Catalogue, compiler: &mut Compiler, random: &mut Random) -> Compilation {
+    let tree = catalogue.hsa_tree(random);
+    let units = tree.len();
+    let start = Instant::now();
+    compiler.set_hsa_tree(tree);
+    let compilation = compiler.compile();
+    println!("HSA tree                     {units} units, {:.2} s", start.elapsed().as_secs_f64());
+    compilation
 }
 
 /// 5 contracts at 20 addresses of one organisation.
@@ -117,34 +115,48 @@ fn changes(compiler: &mut Compiler, shards: &mut BTreeMap<Digest, Bytes>, mut ta
     for (what, object) in
         [("another URL", another_url), ("other validity", shorter), ("suspended", suspended), ("back again", one)]
     {
-        let before = table.manifest().clone();
         compiler.upsert(object);
         let start = Instant::now();
         let Compilation { manifest, shards: new, .. } = compiler.compile();
-        let seconds = start.elapsed().as_secs_f64();
-        let (mut raw, mut whole, mut patch, mut patch9) = (0, 0, 0, 0);
-        for slot in Table::missing(&manifest, Some(&table)) {
-            let bytes = &new[&manifest.slots[&slot].digest];
-            let old = before.slots.get(&slot).map(|old| shards[&old.digest].clone()).unwrap_or_default();
-            raw += bytes.len();
-            whole += zstd(bytes, &[]).len();
-            patch += zstd(bytes, &old).len();
-            patch9 += zstd_at(9, bytes, &old).len();
-        }
-        let count = new.len();
+        let compiling = start.elapsed().as_secs_f64() * 1e3;
+        let push = Push::new(&manifest, &new, &table);
         shards.extend(new);
         let start = Instant::now();
         table = assemble(&manifest, Some(&table), shards);
-        let swap = start.elapsed().as_secs_f64();
-        println!(
-            "  {what:15} {:5.1} ms to compile, {:4.1} ms to assemble; {count} shards, {} kB raw, {:.1} kB zstd-{ZSTD_LEVEL}, {:.1} kB as patch ({:.1} kB at level 9)",
-            seconds * 1e3,
-            swap * 1e3,
-            raw / 1000,
-            whole as f64 / 1e3,
-            patch as f64 / 1e3,
-            patch9 as f64 / 1e3
-        );
+        let assembling = start.elapsed().as_secs_f64() * 1e3;
+        println!("  {what:15} compiled in {compiling:4.1} ms, assembled in {assembling:3.1} ms; {push}");
+    }
+}
+
+/// What goes over the wire from one table to the next.
+#[derive(Default)]
+struct Push {
+    shards: usize,
+    raw: usize,
+    whole: usize,
+    patch: usize,
+}
+
+impl Push {
+    fn new(manifest: &Manifest, new: &BTreeMap<Digest, Bytes>, held: &Table) -> Self {
+        let mut push = Self::default();
+        for slot in Table::missing(manifest, Some(held)) {
+            let bytes = &new[&manifest.slots[&slot].digest];
+            push.shards += 1;
+            push.raw += bytes.len();
+            push.whole += zstd(bytes, &[]).len();
+            push.patch += zstd(bytes, held.shard(slot).map_or(&[], |held| held)).len();
+        }
+        push
+    }
+}
+
+impl fmt::Display for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shards, raw, whole, patch } = self;
+        let kb = |bytes: &usize| *bytes as f64 / 1e3;
+        let (raw, whole, patch) = (kb(raw), kb(whole), kb(patch));
+        write!(f, "{shards} shards, {raw:.0} kB, zstd-{ZSTD_LEVEL} {whole:.1} kB, as patches {patch:.1} kB")
     }
 }
 
@@ -204,16 +216,12 @@ fn assemble(manifest: &Manifest, previous: Option<&Table>, shards: &BTreeMap<Dig
 
 /// Compressed with the bytes that the receiver holds already.
 fn zstd(bytes: &[u8], known: &[u8]) -> Vec<u8> {
-    zstd_at(ZSTD_LEVEL, bytes, known)
-}
-
-fn zstd_at(level: i32, bytes: &[u8], known: &[u8]) -> Vec<u8> {
-    let mut compressor = zstd::bulk::Compressor::with_dictionary(level, known).expect("a level that exists");
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(ZSTD_LEVEL, known).expect("a level that exists");
     compressor.compress(bytes).expect("memory enough")
 }
 
-fn resident_kib() -> usize {
+fn resident_mb() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or_default() / 1000
 }

@@ -71,7 +71,8 @@ impl RowSlot {
         scratch.restart(names.interner.len(), versions.len());
         for contribution in self.contributions.iter().filter(|contribution| !is_refused(contribution.version)) {
             let Some(version) = versions.get(contribution.version) else { continue };
-            let contracts = contribution.contract.as_ref().map_or(version.body.contracts(), std::slice::from_ref);
+            let own = contribution.contract.as_ref();
+            let contracts = own.map_or_else(|| version.body.contracts(), std::slice::from_ref);
             match &version.body {
                 Body::Routes(routes) => claims.extend(contracts.iter().map(|contract| {
                     let contract = names.resolve(*contract);

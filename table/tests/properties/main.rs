@@ -97,8 +97,8 @@ proptest! {
         for event in events.into_iter().chain([Event::Compile]) {
             match event {
                 Event::Upsert(object) => {
-                    objects.insert(object.id.clone(), object.clone());
-                    incremental.upsert(object);
+                    objects.insert(object.id.clone(), (*object).clone());
+                    incremental.upsert(*object);
                 }
                 Event::Remove(id) => {
                     objects.remove(&id);

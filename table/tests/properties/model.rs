@@ -78,8 +78,8 @@ impl Model {
         }
         self.contracts.push(Contract {
             urn,
-            routing: spec.routing.clone().unwrap_or_default(),
-            authorization: spec.authorization.clone().unwrap_or_default(),
+            routing: spec.routing.unwrap_or_default(),
+            authorization: spec.authorization.unwrap_or_default(),
             legacy: spec.legacy_addresses == Some(true),
         });
     }

@@ -54,14 +54,14 @@ pub(crate) const PARENTS: [(&str, Option<&str>); 7] = [
 /// Something that happens to a compiler.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
-    Upsert(Object),
+    Upsert(Box<Object>),
     Remove(ObjectId),
     Compile,
 }
 
 pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        6 => object().prop_map(Event::Upsert),
+        6 => object().prop_map(|object| Event::Upsert(Box::new(object))),
         2 => object().prop_map(|object| Event::Remove(object.id)),
         1 => Just(Event::Compile),
     ];
