@@ -95,17 +95,17 @@ impl Tally {
             }
             Err(error) => {
                 self.failed += 1;
-                println!("FAIL {name}: {error:#}");
+                // One line, whatever the cause quotes.
+                let why = format!("{error:#}");
+                println!("FAIL {name}: {}", why.split_whitespace().collect::<Vec<_>>().join(" "));
             }
         }
     }
 
-    /// Counts calls that could not be made.
+    /// Counts calls that could not be made, all for the same reason.
     pub(crate) fn skip(&mut self, client: &str, calls: &[&str], reason: &str) {
-        for call in calls {
-            self.skipped += 1;
-            println!("SKIP {client}: {call}: {reason}");
-        }
+        self.skipped += calls.len();
+        println!("SKIP {client}, {} calls: {reason}", calls.len());
     }
 
     /// Runs a client that prints `PASS call` or `FAIL call: why` for each call, and counts a call that it forgot as failed.
