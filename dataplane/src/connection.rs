@@ -36,7 +36,8 @@ pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, nam
     let Some(listener) = settings.listener(name).cloned() else { return };
     let metrics = worker.shared.metrics.listener(name);
     let Some(_place) = worker.shared.connections.enter(settings.platform.limits.connections) else {
-        report_refusal(worker, &metrics, name, peer, None, "too many connections are open");
+        let overload = Refused { reason: Some("overload"), refusal: None, error: "too many connections are open".to_owned() };
+        report(worker, &metrics, name, peer, overload);
         return;
     };
     let _open = metrics.connection_opened();
@@ -45,7 +46,8 @@ pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, nam
         Some(server) => handshake(worker, &settings, server, &metrics, tcp).await,
     };
     match accepted {
-        Err((refusal, error)) => report_refusal(worker, &metrics, name, peer, refusal.as_ref(), &error),
+        Err(None) => {}
+        Err(Some(refused)) => report(worker, &metrics, name, peer, refused),
         Ok((conn, standing)) => {
             let mut connection = Connection::new(worker, settings, listener, metrics, conn, standing, peer, name);
             if connection.serve_calls().await == After::Close {
@@ -55,7 +57,15 @@ pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, nam
     }
 }
 
-/// Makes the TLS handshake. The consumer's certificate is judged by it, and once more here, because rustls does not ask
+/// Why there is no connection.
+struct Refused {
+    /// One of the log's words, where the refusal itself does not say it.
+    reason: Option<&'static str>,
+    refusal: Option<Refusal>,
+    error: String,
+}
+
+/// Makes the TLS handshake; `Err(None)` for a peer that left before it began. The consumer's certificate is judged by it, and once more here, because rustls does not ask
 /// its verifier about a resumed session.
 async fn handshake(
     worker: &Worker,
@@ -63,36 +73,39 @@ async fn handshake(
     server: &ServerTls,
     metrics: &ListenerMetrics,
     tcp: TcpStream,
-) -> Result<(Conn, Option<Standing>), (Option<Refusal>, String)> {
+) -> Result<(Conn, Option<Standing>), Option<Refused>> {
     let limit = settings.platform.timeouts.handshake;
     let accept = async {
         let _place = worker.shared.handshakes.acquire().await;
+        // Load balancers probe by opening and closing a connection: where no byte came, nothing was refused.
+        if !matches!(tcp.peek(&mut [0]).await, Ok(1)) {
+            return Err(None);
+        }
         let accepted = TlsAcceptor::from(server.config.clone()).accept(tcp).await;
-        accepted.map_err(|e| (Some(tls::explain_handshake(&e)), e.to_string()))
+        accepted.map_err(|e| {
+            Some(Refused { reason: None, refusal: Some(tls::explain_handshake(&e)), error: e.to_string() })
+        })
     };
-    let late = |_| Err((None, format!("the handshake was not finished within {limit:?}")));
+    let late = |_| {
+        let error = format!("the handshake was not finished within {limit:?}");
+        Err(Some(Refused { reason: Some("timeout"), refusal: None, error }))
+    };
     let stream = timeout(limit, accept).await.unwrap_or_else(late)?;
     let session = stream.get_ref().1;
     let chain = session.peer_certificates().unwrap_or_default();
     let standing = server.recheck(chain, UnixTime::now()).map_err(|refusal| {
-        let why = refusal.to_string();
-        (Some(refusal), why)
+        let error = refusal.to_string();
+        Some(Refused { reason: None, refusal: Some(refusal), error })
     })?;
     metrics.handshake(version(session), session.handshake_kind() == Some(HandshakeKind::Resumed));
     Ok((Conn::new(Transport::Tls(Box::new(stream.into()))), Some(standing)))
 }
 
-fn report_refusal(
-    worker: &Worker,
-    metrics: &ListenerMetrics,
-    listener: &Arc<str>,
-    peer: SocketAddr,
-    refusal: Option<&Refusal>,
-    error: &str,
-) {
-    let refused = RefusedHandshake::new(listener.clone(), peer, refusal, error);
-    metrics.handshake_refused(refused.reason);
-    worker.shared.log.refused_handshake(refused);
+fn report(worker: &Worker, metrics: &ListenerMetrics, listener: &Arc<str>, peer: SocketAddr, refused: Refused) {
+    let mut line = RefusedHandshake::new(listener.clone(), peer, refused.refusal.as_ref(), &refused.error);
+    line.reason = refused.reason.unwrap_or(line.reason);
+    metrics.handshake_refused(line.reason);
+    worker.shared.log.refused_handshake(line);
 }
 
 fn version(session: &rustls::ServerConnection) -> Option<TlsVersion> {
@@ -252,8 +265,9 @@ impl<'a> Connection<'a> {
                 true
             }
             Err(refusal) => {
-                let why = "the certificate of an open connection is no longer good";
-                report_refusal(self.worker, &self.metrics, self.listener_name, self.peer, Some(&refusal), why);
+                let error = "the certificate of an open connection is no longer good".to_owned();
+                let refused = Refused { reason: None, refusal: Some(refusal), error };
+                report(self.worker, &self.metrics, self.listener_name, self.peer, refused);
                 false
             }
         }

@@ -87,7 +87,7 @@ pub(super) fn by_hand(setting: &Setting, platform: SocketAddr, admin: SocketAddr
     format!(
         "\
 Call it by hand:
-  curl --cacert {pki}/ca.pem --cert {pki}/journal.crt --key {pki}/journal.key https://localhost:{port}/vp -H 'Content-Type: text/xml' -d '<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Header><LogicalAddress xmlns=\"urn:riv:itintegration:registry:1\">SE2329990001-E100</LogicalAddress></e:Header><e:Body><GetGreeting xmlns=\"urn:riv:rivmesh:demo:GetGreetingResponder:1\"><name>Ada</name></GetGreeting></e:Body></e:Envelope>'
+  curl -sS --cacert {pki}/ca.pem --cert {pki}/journal.crt --key {pki}/journal.key https://localhost:{port}/vp -H 'Content-Type: text/xml' -d '<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Header><LogicalAddress xmlns=\"urn:riv:itintegration:registry:1\">SE2329990001-E100</LogicalAddress></e:Header><e:Body><GetGreeting xmlns=\"urn:riv:rivmesh:demo:GetGreetingResponder:1\"><name>Ada</name></GetGreeting></e:Body></e:Envelope>'
 Change a route while it runs: in {manifests}/routes.yaml let `hospital` lead to https://localhost:19102/journal, save, call again.
 Look inside: one line per call in {log}, state at http://{admin}/status, metrics at http://{admin}/metrics.
 

@@ -76,16 +76,18 @@ pub(super) async fn read(
                 RootStep::Found { body, complete } => Some((body, complete)),
             },
         };
-        if let Some((root, ended)) = root
-            && let Step::Found(envelope) = scanner.advance(&prefix[root.clone()], ended).map_err(unreadable)?
-        {
-            return Ok(Message { prefix, root: root.start, envelope, encoding, multipart });
-        }
-        if !more {
-            return Err(unreadable("the message ends before its Body begins"));
+        if let Some((root, ended)) = root {
+            let seen = root.end.min(root.start + peek_limit);
+            let step = scanner.advance(&prefix[root.start..seen], ended && seen == root.end).map_err(unreadable)?;
+            if let Step::Found(envelope) = step {
+                return Ok(Message { prefix, root: root.start, envelope, encoding, multipart });
+            }
         }
         if prefix.len() > peek_limit {
             return Err(unreadable("the SOAP Header is larger than this platform reads"));
+        }
+        if !more {
+            return Err(unreadable("the message ends before its Body begins"));
         }
     }
 }

@@ -106,10 +106,10 @@ async fn exchange(
     said: &Said<'_>,
     record: &mut CallRecord,
 ) -> Result<(), Failure> {
-    let mut resent = false;
+    let mut failed = None;
     loop {
         let called = Instant::now();
-        let mut line = open_line(call, plan, resent, record).await?;
+        let mut line = open_line(call, plan, failed.as_ref(), record).await?;
         let internal = call.cx.settings.platform.upstream.internal.contains(&line.endpoint.host);
         let encoder = write_request(call, &mut line, outgoing, said, internal);
         encoder.append(&mut line.producer.conn.output, &outgoing.prefix);
@@ -119,11 +119,11 @@ async fn exchange(
         let answer = match exchange.answer_head().await {
             Ok(answer) => answer,
             Err(error @ (ExchangeError::ProducerClosed | ExchangeError::ProducerBroke(_)))
-                if plan.idempotent && !resent && body.is_taken() && body.moved() <= outgoing.prefix.len() as u64 =>
+                if plan.idempotent && failed.is_none() && body.is_taken() && body.moved() <= outgoing.prefix.len() as u64 =>
             {
                 tracing::debug!(%error, "an idempotent request is sent once more");
                 body.rewind();
-                resent = true;
+                failed = Some(count_failure(&line));
                 record.retried = true;
                 continue;
             }
@@ -139,6 +139,11 @@ async fn exchange(
         line.metrics.call_finished(called.elapsed());
         return Ok(());
     }
+}
+
+fn count_failure(line: &Line) -> Arc<Endpoint> {
+    line.metrics.failed(ProducerFailure::BrokeOff);
+    line.endpoint.clone()
 }
 
 /// Counts a failure that was the producer's.
@@ -168,25 +173,26 @@ fn write_request(call: &Call<'_>, line: &mut Line, outgoing: &Outgoing, said: &S
 }
 
 /// A connection to the first endpoint that has a free place and takes one. Endpoints that refused a moment ago are
-/// passed over while there is another.
+/// passed over while there is another, and so is the one where this call has `failed` before.
 async fn open_line(
     call: &Call<'_>,
     plan: &Plan<'_>,
-    fresh: bool,
+    failed: Option<&Arc<Endpoint>>,
     record: &mut CallRecord,
 ) -> Result<Line, Failure> {
     let worker = call.cx.worker;
     let settings = call.cx.settings;
     let mut refusal = None;
+    let is_passed_over = |e: &Endpoint| e.is_skipped() || failed.is_some_and(|failed| failed.url == e.url);
     let known: Vec<_> = plan.endpoints.iter().map(|e| (e, worker.endpoint(e.url))).collect();
-    let all_skipped = known.iter().all(|(_, e)| e.as_ref().is_none_or(|e| e.endpoint.is_skipped()));
+    let all_passed_over = known.iter().all(|(_, e)| e.as_ref().is_none_or(|e| is_passed_over(&e.endpoint)));
     for (route, callable) in known {
         let Some(Callable { endpoint, metrics }) = callable else {
             let why = "its URL cannot be called".to_owned();
             refusal.get_or_insert_with(|| Failure::producer(route.url, ProducerFailure::Name, why, None));
             continue;
         };
-        if endpoint.is_skipped() && !all_skipped {
+        if is_passed_over(&endpoint) && !all_passed_over {
             continue;
         }
         let internal = settings.platform.upstream.internal.contains(&endpoint.host);
@@ -210,7 +216,7 @@ async fn open_line(
             identity: tls.map(|tls| tls.identity),
         };
         let counted = metrics.call_in_flight();
-        if !fresh && let Some(producer) = worker.pool.take(&key).await {
+        if failed.is_none() && let Some(producer) = worker.pool.take(&key).await {
             metrics.connection_reused();
             return Ok(Line { producer, key, endpoint, metrics, _place: place, _counted: counted });
         }

@@ -148,8 +148,9 @@ impl Listener {
 
     /// Whether a request for this path (without its query) is served here.
     pub fn serves_path(&self, path: &str) -> bool {
+        let climbs = || path.split('/').any(|segment| segment == "..");
         self.path_prefixes.is_empty()
-            || self.path_prefixes.iter().any(|prefix| {
+            || !climbs() && self.path_prefixes.iter().any(|prefix| {
                 path.strip_prefix(prefix.as_str())
                     .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
             })

@@ -31,14 +31,16 @@ pub struct RequestHead {
 /// See [`HeadError`]; the connection cannot be used any further after one.
 pub fn parse_request(input: &mut BytesMut, limit: usize, max_fields: usize) -> Result<Option<RequestHead>, HeadError> {
     input.advance(leading_empty_line(input));
-    let Some(end) = find_end(input, limit)? else { return Ok(None) };
+    let Some(end) = find_end(input, limit)? else { return refuse_early(input, max_fields) };
     let buffer = input.split_to(end).freeze();
     let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let slots = max_fields.min(MAX_FIELDS);
     let mut parsed = httparse::Request::new(&mut storage[..slots]);
-    let httparse::Status::Complete(_) = parsed.parse(&buffer)? else {
-        return Err(HeadError::Malformed("the head ends early"));
-    };
+    match parsed.parse(&buffer) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(HeadError::Malformed("the head ends early")),
+        Err(error) => return Err(judge(error, &buffer)),
+    }
     let http10 = parsed.version == Some(0);
     let method = parsed.method.unwrap_or_default().to_owned();
     let (path, query) = target(parsed.path.unwrap_or_default())?;
@@ -60,6 +62,24 @@ pub fn parse_request(input: &mut BytesMut, limit: usize, max_fields: usize) -> R
     let keep_alive = fields.has_token("connection", "keep-alive");
     let close = fields.has_token("connection", "close") || (http10 && !keep_alive);
     Ok(Some(RequestHead { method, path, query, http10, framing, close, expects_continue, fields }))
+}
+
+/// Refuses a head that is wrong already, so that its sender does not wait for the rest to be asked for.
+fn refuse_early(input: &[u8], max_fields: usize) -> Result<Option<RequestHead>, HeadError> {
+    let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut storage[..max_fields.min(MAX_FIELDS)]);
+    parsed.parse(input).map(|_| None).map_err(|error| judge(error, input))
+}
+
+/// Tells another version of HTTP from a line that is not HTTP at all.
+fn judge(error: httparse::Error, head: &[u8]) -> HeadError {
+    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|b| *b == b' ');
+    let is_http = words.nth(2).is_some_and(|version| version.starts_with(b"HTTP/")) && words.next().is_none();
+    match HeadError::from(error) {
+        HeadError::Version if !is_http => HeadError::Malformed("the start line is malformed"),
+        other => other,
+    }
 }
 
 /// Path and query of a request target in origin or absolute form (RFC 9112 §3.2).

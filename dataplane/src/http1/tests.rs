@@ -83,6 +83,8 @@ fn what_two_readers_could_understand_differently_is_refused() {
     assert_eq!(refused("POST  / HTTP/1.1\r\nHost: a\r\n\r\n"), 400, "two spaces");
     assert_eq!(refused("POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n"), 417);
     assert_eq!(refused("GARBAGE\r\n\r\n"), 400);
+    assert_eq!(refused("PO ST / HTTP/1.1\r\nHost: a\r\n\r\n"), 400, "a method of two words is not a version");
+    assert_eq!(refused(" garbage"), 400, "what is wrong already is not waited for");
 }
 
 #[test]
