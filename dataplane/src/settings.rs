@@ -115,16 +115,19 @@ impl Settings {
         if wanted == self.platform && files.same(&self.files) {
             return Ok(None);
         }
+        let production = wanted.environment.is_production();
+        // What was let in for tests is asked again for production, although its files are the same.
+        let may_share = production == self.platform.environment.is_production();
         let listener = |running: &Arc<ListenerRuntime>| {
             let Some(wanted_listener) = wanted.listeners.iter().find(|other| other.name == running.config.name) else {
                 return Ok(running.clone());
             };
             let config = Listener { address: running.config.address, ..wanted_listener.clone() };
-            ListenerRuntime::build(config, &wanted, &files, &self.clock, Some(running))
+            ListenerRuntime::build(config, &wanted, &files, &self.clock, Some(running).filter(|_| may_share))
         };
         let listeners = self.listeners.iter().map(listener).collect::<Result<_, _>>()?;
-        let production = wanted.environment.is_production();
-        let upstream = UpstreamTls::build(&wanted.upstream, &files, production, &self.clock, Some(&self.upstream))?;
+        let previous = Some(&self.upstream).filter(|_| may_share);
+        let upstream = UpstreamTls::build(&wanted.upstream, &files, production, &self.clock, previous)?;
         Ok(Some(Self {
             listeners,
             upstream,

@@ -251,6 +251,38 @@ async fn a_wrong_file_is_told_and_changes_nothing() {
     house.connect(&before).await;
 }
 
+#[test]
+fn an_error_is_told_once_until_it_changes() {
+    let error = |reason: &str| Err(MaterialError::new(Path::new("ca.crl"), reason).into());
+    let mut told = None;
+    assert!(watch::news(&mut told, error("one")).is_some());
+    assert!(watch::news(&mut told, error("one")).is_none());
+    assert!(watch::news(&mut told, error("two")).is_some());
+    assert!(watch::news(&mut told, Ok(None)).is_none());
+    assert!(watch::news(&mut told, error("two")).is_some(), "it was right in between");
+}
+
+#[test]
+fn production_is_asked_about_files_that_have_not_changed() {
+    let house = House::new();
+    let tests = root("TEST SITHS e-id Root CA v2");
+    house.pki.write("ca.pem", format!("{}{}", house.ca.pem(), tests.pem()));
+    let settings = house.load();
+    house.yaml("name: region", "name: region, environment: production");
+    let text = settings.reload(&house.path()).map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("an authority for tests"), "{text}");
+}
+
+#[test]
+fn keys_are_not_in_debug_output() {
+    let house = House::new();
+    let settings = house.load();
+    let key = std::fs::read(house.pki.path("server.key")).unwrap();
+    let as_list = format!("{:?}", &key[..40]);
+    let debug = format!("{settings:?}");
+    assert!(!debug.contains(as_list.trim_matches(['[', ']'])) && !debug.contains("PRIVATE KEY"));
+}
+
 #[tokio::test]
 async fn a_mount_that_the_kubelet_swaps_is_seen() {
     let house = House::new();

@@ -54,19 +54,32 @@ pub async fn watch(live: Live, path: PathBuf, mut on_event: impl FnMut(Event)) {
         }
         let (before, file) = (live.load_full(), path.clone());
         let reloaded = tokio::task::spawn_blocking(move || before.reload(&file)).await;
-        match reloaded.expect("loading files does not panic, and blocking tasks are not cancelled") {
-            Ok(None) => told = None,
-            Ok(Some(settings)) => {
-                told = None;
+        match news(&mut told, reloaded.expect("loading files does not panic, and blocking tasks are not cancelled")) {
+            None => {}
+            Some(Ok(settings)) => {
                 let settings = Arc::new(settings);
                 live.store(settings.clone());
                 on_event(Event::Applied(settings));
             }
-            Err(error) if told.as_ref() == Some(&error) => {}
-            Err(error) => {
-                told = Some(error.clone());
-                on_event(Event::Kept(error));
-            }
+            Some(Err(error)) => on_event(Event::Kept(error)),
+        }
+    }
+}
+
+/// What is new about a reload: settings that have changed, or an error other than the one that was told last.
+pub(super) fn news(
+    told: &mut Option<SettingsError>,
+    reloaded: Result<Option<Settings>, SettingsError>,
+) -> Option<Result<Settings, SettingsError>> {
+    match reloaded {
+        Ok(settings) => {
+            *told = None;
+            settings.map(Ok)
+        }
+        Err(error) if told.as_ref() == Some(&error) => None,
+        Err(error) => {
+            *told = Some(error.clone());
+            Some(Err(error))
         }
     }
 }

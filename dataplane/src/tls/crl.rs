@@ -3,7 +3,7 @@
 //! trusted. That happens once per list, not per connection, because lists of a national authority are megabytes.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
@@ -14,7 +14,7 @@ use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtensio
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::material::MaterialError;
+use super::material::{Content, MaterialError};
 use super::provider;
 
 /// One revocation list.
@@ -30,7 +30,7 @@ pub(crate) struct Crl {
     scope: Scope,
     /// The serial numbers on it.
     revoked: CertRevocationList<'static>,
-    der: Arc<[u8]>,
+    der: Content,
     /// The key that its signature has been verified with, as DER of a SubjectPublicKeyInfo.
     signer: OnceLock<Box<[u8]>>,
 }
@@ -45,7 +45,7 @@ struct Scope {
 }
 
 /// The lists in a file: one in DER, or any number in PEM.
-pub(crate) fn parse_file(file: &Path, content: &Arc<[u8]>) -> Result<Vec<Crl>, MaterialError> {
+pub(crate) fn parse_file(file: &Path, content: &Content) -> Result<Vec<Crl>, MaterialError> {
     let wrong = |reason: String| MaterialError::new(file, reason);
     if content.first() == Some(&0x30) {
         return Ok(vec![Crl::parse(file, content.clone()).map_err(wrong)?]);
@@ -62,7 +62,7 @@ pub(crate) fn parse_file(file: &Path, content: &Arc<[u8]>) -> Result<Vec<Crl>, M
 }
 
 impl Crl {
-    fn parse(file: &Path, der: Arc<[u8]>) -> Result<Self, String> {
+    fn parse(file: &Path, der: Content) -> Result<Self, String> {
         // webpki is the judge of what a proper list is; it refuses delta lists, indirect lists and unknown critical
         // extensions. x509-parser then tells what webpki keeps to itself.
         let revoked = OwnedCertRevocationList::from_der(&der)

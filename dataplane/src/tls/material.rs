@@ -3,6 +3,7 @@
 //! production does not trust authorities which hand certificates to anybody for tests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,9 +39,33 @@ impl MaterialError {
     }
 }
 
+/// What stands in a file. It may be a key, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content(Arc<[u8]>);
+
+impl std::ops::Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Content {
+    fn from(content: &[u8]) -> Self {
+        Self(content.into())
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
 /// The contents of files, read at one time.
 #[derive(Debug, Default)]
-pub struct Files(BTreeMap<PathBuf, Arc<[u8]>>);
+pub struct Files(BTreeMap<PathBuf, Content>);
 
 impl Files {
     /// Reads files.
@@ -55,7 +80,7 @@ impl Files {
                 return Err(MaterialError::new(&path, format!("is larger than {} MiB", MAX_FILE >> 20)));
             }
             let content = std::fs::read(&path).map_err(cannot)?;
-            files.insert(path, content.into());
+            files.insert(path, Content(content.into()));
         }
         Ok(Self(files))
     }
@@ -64,7 +89,7 @@ impl Files {
     ///
     /// # Errors
     /// The file was not among those that were read.
-    pub fn get(&self, path: &Path) -> Result<&Arc<[u8]>, MaterialError> {
+    pub fn get(&self, path: &Path) -> Result<&Content, MaterialError> {
         self.0.get(path).ok_or_else(|| MaterialError::new(path, "was not read"))
     }
 
@@ -87,7 +112,7 @@ pub(crate) struct Identity {
     /// Earliest notAfter of the chain, Unix seconds.
     pub(crate) not_after: i64,
     pub(crate) file: PathBuf,
-    source: (Arc<[u8]>, Arc<[u8]>),
+    source: (Content, Content),
 }
 
 impl Identity {
@@ -132,7 +157,7 @@ pub(crate) struct TrustBundle {
     /// Earliest notAfter, Unix seconds.
     pub(crate) not_after: i64,
     pub(crate) file: PathBuf,
-    source: Arc<[u8]>,
+    source: Content,
 }
 
 impl TrustBundle {

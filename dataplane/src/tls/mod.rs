@@ -23,7 +23,7 @@ use rustls::{SupportedProtocolVersion, version};
 use crate::config::MinVersion;
 
 pub use client::{ClientTls, UpstreamTls};
-pub use material::{Files, MaterialError};
+pub use material::{Content, Files, MaterialError};
 pub use peer::is_named;
 pub use refusal::{Reason, Refusal, explain_handshake, take_refusal};
 pub use server::ServerTls;

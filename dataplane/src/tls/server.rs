@@ -21,7 +21,7 @@ use super::{ALPN, Clock, Expiry, ExpiryKind, Refusal, provider, system_clock, ve
 use crate::config::{ListenerTls, MinVersion};
 
 /// Sessions kept for clients that speak TLS 1.2 without tickets.
-const STORED_SESSIONS: usize = 4096;
+const STORED_SESSIONS: usize = 1024;
 
 /// The TLS of one listener, as loaded from its files.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::crl::{self, Crl};
-use super::material::{Files, MaterialError, TrustBundle, next_id};
+use super::material::{Content, Files, MaterialError, TrustBundle, next_id};
 use super::provider;
 use super::refusal::{Reason, Refusal};
 use crate::config::{ClientTrustFiles, RevocationMode};
@@ -25,7 +25,7 @@ pub struct ClientTrust {
     pub(crate) bundle: Arc<TrustBundle>,
     pub(crate) crls: Vec<Arc<Crl>>,
     config: ClientTrustFiles,
-    sources: Vec<Arc<[u8]>>,
+    sources: Vec<Content>,
     unknown: Arc<AtomicU64>,
 }
 
