@@ -37,6 +37,9 @@ pub struct Case {
     /// Whether it leaves the platform changed, so that it needs one of its own.
     #[serde(default)]
     pub alone: bool,
+    /// Whether the expectation is wrong on purpose: the case passes if the suite notices.
+    #[serde(default)]
+    pub must_fail: bool,
     /// Whether an ordinary call must succeed afterwards.
     #[serde(default)]
     pub next_call: bool,
@@ -101,6 +104,8 @@ pub struct Step {
     pub within_ms: Option<u64>,
     /// Kept connections that end like this, without another request.
     pub ends: BTreeMap<String, Ending>,
+    /// Log lines that follow from what this step did; for steps without a request.
+    pub log: Vec<BTreeMap<String, Value>>,
     /// A question to the admin port.
     pub get: Option<AdminGet>,
     /// A command of the `rivmesh` binary.
@@ -306,7 +311,7 @@ pub struct Expect {
     pub producers: BTreeMap<String, ProducerExpect>,
     /// Log lines that must be there: field and pattern, `null` for a field that must not be in that line.
     pub log: Vec<BTreeMap<String, Value>>,
-    /// How many log lines about calls there are.
+    /// How many log lines about this call there are.
     pub log_count: Option<usize>,
     /// Texts that no log line of this case contains.
     pub log_lacks: Vec<String>,

@@ -141,9 +141,10 @@ mod tests {
 
     #[test]
     fn built_content_repeats_encodes_and_marks() {
-        let built: Content =
-            serde_json::from_str(r#"{"before":"<","text":"å","times":2,"encoding":"utf16le","bom":true,"hex":"00 ff"}"#)
-                .expect("valid");
+        let built: Content = serde_json::from_str(
+            r#"{"before":"<","text":"å","times":2,"encoding":"utf16le","bom":true,"hex":"00 ff"}"#,
+        )
+        .expect("valid");
         assert_eq!(built.bytes(), [0xFF, 0xFE, b'<', 0, 0xE5, 0, 0xE5, 0, 0x00, 0xFF]);
     }
 

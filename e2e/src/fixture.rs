@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -64,7 +65,8 @@ impl Setting {
     pub fn load(directory: &Path, name: &str) -> Result<Self> {
         let path = directory.join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path).with_context(|| format!("no fixture {}", path.display()))?;
-        let own: Self = serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        let own: Self =
+            serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         match own.extends.clone() {
             None => Ok(own),
             Some(base) => Ok(Self::load(directory, &base)?.extended_by(own)),
@@ -194,7 +196,8 @@ impl World {
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let staged = format!(".{}.staged", name.replace('/', "-"));
         write(self.root(), &staged, bytes)?;
-        std::fs::rename(self.root().join(&staged), self.root().join(name)).with_context(|| format!("cannot replace {name}"))
+        std::fs::rename(self.root().join(&staged), self.root().join(name))
+            .with_context(|| format!("cannot replace {name}"))
     }
 
     /// Starts the platform again, in the same directory with the same ports.
@@ -206,11 +209,16 @@ impl World {
 }
 
 fn launch(command: &[String], root: &Path, variables: &Variables, unready: bool) -> Result<Platform> {
-    let admin = variables.get("admin").context("the settings of a fixture need `admin: {address: 127.0.0.1:${admin}}`")?;
+    let admin =
+        variables.get("admin").context("the settings of a fixture need `admin: {address: 127.0.0.1:${admin}}`")?;
     let (program, arguments) = command.split_first().context("a command has a program")?;
     let admin = (Ipv4Addr::LOCALHOST, admin.parse()?).into();
     let mut platform = Platform::start(&binary(program)?, arguments, root, admin)?;
-    if unready { platform.wait_alive()? } else { platform.wait_ready()? }
+    if unready {
+        platform.wait_alive()?
+    } else {
+        platform.wait_ready()?
+    }
     Ok(platform)
 }
 
@@ -246,9 +254,20 @@ fn collect_ports(value: &Value, ports: &mut Vec<String>) {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that neither another fixture of this process gets nor the kernel gives to an outgoing
+/// connection: those come from the range above.
 fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0").context("no free port")?.local_addr()?)
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const RANGE: std::ops::Range<u16> = 20_000..32_000;
+    let start = std::process::id() as u16;
+    for _ in RANGE {
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (RANGE.end - RANGE.start);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, RANGE.start + offset));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no free port between {} and {}", RANGE.start, RANGE.end)
 }
 
 fn write(root: &Path, name: &str, bytes: &[u8]) -> Result<()> {

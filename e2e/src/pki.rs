@@ -123,7 +123,7 @@ pub struct Pki {
 
 impl Pki {
     /// Makes the authorities, all leaves and all revocation lists, and writes them into `directory`:
-    /// `root.pem`, `stranger.pem`, `<leaf>.crt` (with its chain), `<leaf>.key` and `<list>.crl`.
+    /// `root.pem`, `authorities.pem` (root and issuing), `stranger.pem`, `<leaf>.crt` (with its chain), `<leaf>.key` and `<list>.crl`.
     pub fn create(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
@@ -133,6 +133,7 @@ impl Pki {
         let stranger = Authority::self_signed(authority("Stranger Root", now), KeyPair::generate()?)?;
         let pki = Self { directory: directory.to_owned(), issuing, stranger, now };
         pki.write("root.pem", &root.pem())?;
+        pki.write("authorities.pem", &format!("{}{}", root.pem(), pki.issuing.pem()))?;
         pki.write("stranger.pem", &pki.stranger.pem())?;
         for leaf in leaves() {
             pki.issue(&leaf, leaf.name)?;

@@ -25,7 +25,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         places.extend(program.ancestors().skip(1).take(2).map(Path::to_owned));
     }
     let found = places.iter().map(|place| place.join(name)).find(|path| path.is_file());
-    found.with_context(|| format!("no {name} in {places:?}; build it with `cargo build -p rivmesh -p rivmesh-dataplane`"))
+    found.with_context(|| {
+        format!("no {name} in {places:?}; build it with `cargo build -p rivmesh -p rivmesh-dataplane`")
+    })
 }
 
 /// The lines that a process has written, and a way to wait for more.

@@ -246,7 +246,12 @@ fn accept(listener: &TcpListener, config: Option<&Arc<ServerConfig>>, shared: &A
     }
 }
 
-fn serve(mut socket: TcpStream, config: Option<Arc<ServerConfig>>, number: usize, shared: &Shared) -> Result<(), Broken> {
+fn serve(
+    mut socket: TcpStream,
+    config: Option<Arc<ServerConfig>>,
+    number: usize,
+    shared: &Shared,
+) -> Result<(), Broken> {
     socket.set_nodelay(true)?;
     socket.set_write_timeout(Some(Duration::from_secs(10)))?;
     let mut with_certificate = false;

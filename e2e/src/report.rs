@@ -64,9 +64,10 @@ impl Report {
     pub fn to_json(&self) -> Value {
         let mut list = Vec::new();
         for rule in &self.index.rules {
-            list.extend(self.about(&rule.id).map(|outcome| {
-                json!({"rule": rule.id, "case": outcome.case.name, "result": outcome.word()})
-            }));
+            list.extend(
+                self.about(&rule.id)
+                    .map(|outcome| json!({"rule": rule.id, "case": outcome.case.name, "result": outcome.word()})),
+            );
             if let Some(why) = &rule.not_yet {
                 list.push(json!({"rule": rule.id, "case": why, "result": "not yet"}));
             }
@@ -74,9 +75,9 @@ impl Report {
         list.extend(self.gaps.iter().map(|gap| json!({"rule": "suite", "case": gap, "result": "fail"})));
         for entry in &self.index.not_applicable {
             let numbers = entry.vp.iter();
-            list.extend(numbers.map(|number| {
-                json!({"rule": format!("vp case {number}"), "case": entry.why, "result": "not applicable"})
-            }));
+            list.extend(numbers.map(
+                |number| json!({"rule": format!("vp case {number}"), "case": entry.why, "result": "not applicable"}),
+            ));
         }
         Value::Array(list)
     }
@@ -92,8 +93,10 @@ impl Report {
             }
             for outcome in self.about(&rule.id) {
                 let vp = &outcome.case.case.vp;
-                let vp = if vp.is_empty() { String::new() } else { format!(" (vp case {vp:?})").replace(['[', ']'], "") };
-                let _ = writeln!(text, "- **{}** `{}`: {}{vp}", outcome.word(), outcome.case.name, outcome.case.case.title);
+                let vp =
+                    if vp.is_empty() { String::new() } else { format!(" (vp case {vp:?})").replace(['[', ']'], "") };
+                let _ =
+                    writeln!(text, "- **{}** `{}`: {}{vp}", outcome.word(), outcome.case.name, outcome.case.case.title);
                 for difference in &outcome.differences {
                     let _ = writeln!(text, "  - {}", difference.replace('\n', " "));
                 }

@@ -47,7 +47,10 @@ pub struct Index {
 impl Index {
     /// Reads `rules.yaml` and `not-applicable.yaml`.
     pub fn load(directory: &Path) -> Result<Self> {
-        Ok(Self { rules: list(&directory.join("rules.yaml"))?, not_applicable: list(&directory.join("not-applicable.yaml"))? })
+        Ok(Self {
+            rules: list(&directory.join("rules.yaml"))?,
+            not_applicable: list(&directory.join("not-applicable.yaml"))?,
+        })
     }
 
     /// Everything that the index and the cases say differently: rules without a case, cases about unknown rules,

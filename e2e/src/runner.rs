@@ -114,5 +114,9 @@ fn run_case(world: &mut Option<World>, setting: &Setting, loaded: &Loaded) -> Re
     if !world.platform.is_running() && !case.alone && case.given.is_none() {
         differences.push(format!("the platform has ended:\n{}", world.platform.transcript()));
     }
-    Ok(differences)
+    Ok(match (case.must_fail, differences.is_empty()) {
+        (true, true) => vec!["a wrong expectation went unnoticed: the suite proves nothing".to_owned()],
+        (true, false) => Vec::new(),
+        (false, _) => differences,
+    })
 }

@@ -64,7 +64,11 @@ fn an_ordinary_call_passes_over_both_tls_versions_and_a_wrong_expectation_fails(
 fn a_producer_records_exactly_what_came() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let scene = scene(directory.path(), &with_tls());
-    let request = Request { chunked: Some(100), headers: vec!["X-One: 1".to_owned(), "x-one: 2".to_owned()], ..Request::default() };
+    let request = Request {
+        chunked: Some(100),
+        headers: vec!["X-One: 1".to_owned(), "x-one: 2".to_owned()],
+        ..Request::default()
+    };
     let observed = ask(&scene, &request, &Expect::default());
     let received = scene.producers["p1"].received();
     let compare = |expect: &str| {
@@ -112,7 +116,9 @@ fn the_ways_to_break_off_are_told_apart() {
 fn a_refused_certificate_is_an_alert_by_name() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let scene = scene(directory.path(), &with_tls());
-    for (certificate, alert) in [("nobody", "CertificateRequired"), ("expired", "CertificateExpired"), ("untrusted", "UnknownCA")] {
+    for (certificate, alert) in
+        [("nobody", "CertificateRequired"), ("expired", "CertificateExpired"), ("untrusted", "UnknownCA")]
+    {
         let request = Request { r#as: certificate.to_owned(), ..Request::default() };
         let right = Expect { refused: Some(alert.to_owned()), ..Expect::default() };
         let observed = ask(&scene, &request, &right);
@@ -130,6 +136,7 @@ fn a_stalled_producer_notices_that_its_caller_hung_up() {
     let request: Request =
         serde_json::from_str(r#"{"tls": "plain", "hang-up": "close", "after-producer": "p1"}"#).expect("valid");
     ask(&scene, &request, &Expect::default());
-    let received = scene.producers["p1"].wait_received(Duration::from_secs(5), |all| all.iter().any(|one| one.abandoned));
+    let received =
+        scene.producers["p1"].wait_received(Duration::from_secs(5), |all| all.iter().any(|one| one.abandoned));
     assert!(received[0].abandoned && received[0].complete);
 }
