@@ -1,10 +1,11 @@
 //! A control plane and a dataplane in one process, joined by a pipe: what `standalone` and `demo` have in common.
 
-use rivmesh_crds::{ConditionStatus, ConditionType, Status};
-use rivmesh_dataplane::admin::ObjectStatus;
+use rivmesh_crds::{ConditionStatus, ConditionType, Reason, Status};
+use rivmesh_dataplane::admin::{ControlPlaneStatus, ObjectStatus};
 use rivmesh_dataplane::app::{self, Running};
 use rivmesh_dataplane::config;
 use rivmesh_dataplane::telemetry::log::{self, Format};
+use rivmesh_dataplane::telemetry::metrics::{Metrics, RefusedRows};
 use rivmesh_operator::ledger::Ledger;
 use rivmesh_operator::{ControlPlane, Options};
 use rivmesh_table::CompileOptions;
@@ -41,17 +42,18 @@ impl Together {
             compile: CompileOptions { internal: platform.upstream.internal.clone(), ..CompileOptions::default() },
             state: platform.table.directory.clone(),
         })?;
-        let ledger = control_plane.ledger();
+        let (ledger, counted) = (control_plane.ledger(), control_plane.ledger());
         let dataplane = app::start(app::Options {
             config: setup.config,
             operator: Some(control_plane.connector()),
             pod: hostname(),
             log_format: setup.log_format,
             log_to: setup.log_to,
-            objects: Some(Box::new(move || objects(&ledger))),
+            control_plane: Some(Box::new(move || control_plane_status(&ledger))),
         })
         .await?;
         log::install(dataplane.log(), &setup.log_filter)?;
+        tokio::spawn(count(counted, dataplane.metrics()));
         tokio::spawn(async move {
             loop {
                 match notices.recv().await {
@@ -70,7 +72,35 @@ impl Together {
     }
 }
 
-fn objects(ledger: &Arc<Ledger>) -> Vec<ObjectStatus> {
+/// Keeps the metrics about the control plane up to date; ends with it.
+async fn count(ledger: Arc<Ledger>, metrics: Arc<Metrics>) {
+    let mut snapshots = ledger.snapshots();
+    loop {
+        metrics.set_table_held(snapshots.borrow_and_update().held.is_some());
+        let mut refused = RefusedRows::default();
+        for object in ledger.objects() {
+            refused.rejected += u64::from(object.status.rows.rejected);
+            let conflicts = object.status.row_errors.iter().filter(|row| row.reason == Reason::Conflict);
+            // An object names eight rows at most, so this may be too low, but never wrongly zero.
+            refused.conflicts += conflicts.count() as u64;
+        }
+        metrics.set_refused_rows(refused);
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn control_plane_status(ledger: &Ledger) -> ControlPlaneStatus {
+    let snapshot = ledger.snapshots().borrow().clone();
+    ControlPlaneStatus {
+        objects: objects(ledger),
+        problems: snapshot.problems.iter().map(ToString::to_string).collect(),
+        held: snapshot.held.as_ref().map(ToString::to_string),
+    }
+}
+
+fn objects(ledger: &Ledger) -> Vec<ObjectStatus> {
     let objects = ledger.objects().into_iter();
     objects
         .map(|object| ObjectStatus {

@@ -1,7 +1,7 @@
 //! The dataplane put together: settings, table feed, workers, listeners and admin port, and the order in which they
 //! start and stop. The workers carry nothing but calls; everything else runs on the runtime of whoever starts this.
 
-use crate::admin::{self, Admin, Explained, ListenerInfo, Objects, PlatformInfo, Question, Sources};
+use crate::admin::{self, Admin, AskControlPlane, Explained, ListenerInfo, PlatformInfo, Question, Sources};
 use crate::control::{Phase, Shared, Signal};
 use crate::ready::{self, Readiness};
 use crate::settings::{self, Live, Settings};
@@ -35,7 +35,7 @@ pub struct Options {
     /// Where they are written to.
     pub log_to: Box<dyn Write + Send>,
     /// What an operator in the same process adds to `/status`.
-    pub objects: Option<Objects>,
+    pub control_plane: Option<AskControlPlane>,
 }
 
 /// A dataplane that is running.
@@ -95,7 +95,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     tasks.spawn(upkeep::follow_files(shared.clone(), options.config, signal.clone()));
     tasks.spawn(follow(options.operator, options.pod, settings.platform.table.directory.clone(), table.clone(), status));
 
-    let admin = serve_admin(&settings, &shared, &readiness, options.objects, &listeners)?;
+    let admin = serve_admin(&settings, &shared, &readiness, options.control_plane, &listeners)?;
     let urls: Vec<String> = listeners.iter().map(|(name, address)| format!("{name} on {address}")).collect();
     log.sender().event(Event::Started { listeners: urls.join(", ") });
     Ok(Running { listeners, readiness, table, feed, shared, signal, workers, tasks, admin, log })
@@ -149,7 +149,7 @@ fn serve_admin(
     settings: &Settings,
     shared: &Arc<Shared>,
     readiness: &Readiness,
-    objects: Option<Objects>,
+    control_plane: Option<AskControlPlane>,
     listeners: &[(Arc<str>, SocketAddr)],
 ) -> anyhow::Result<Admin> {
     let address = settings.platform.admin.address;
@@ -162,7 +162,7 @@ fn serve_admin(
         readiness: readiness.clone(),
         metrics: shared.metrics.clone(),
         explain: Box::new(move |question| explain(&asking, question)),
-        objects,
+        control_plane,
     };
     Ok(admin::serve(socket, sources)?)
 }
@@ -197,6 +197,11 @@ impl Running {
     /// Bound address of the admin port.
     pub fn admin(&self) -> SocketAddr {
         self.admin.address()
+    }
+
+    /// The metrics of the process, for a control plane in it to add to.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.shared.metrics.clone()
     }
 
     /// The log that calls and events go to.

@@ -61,7 +61,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         pod: args.pod,
         log_format: args.log_format,
         log_to: Box::new(std::io::stdout()),
-        objects: None,
+        control_plane: None,
     };
     let running = app::start(options).await?;
     log::install(running.log(), &args.log)?;

@@ -7,7 +7,7 @@ mod status;
 mod tests;
 
 pub use explain::{Explained, Question};
-pub use status::{ListenerInfo, ObjectStatus, PlatformInfo};
+pub use status::{ControlPlaneStatus, ListenerInfo, ObjectStatus, PlatformInfo};
 
 use crate::ready::Readiness;
 use crate::telemetry::metrics::{CONTENT_TYPE as OPEN_METRICS, Metrics};
@@ -43,8 +43,8 @@ const JSON: &str = "application/json";
 
 /// Answers a question about a decision, or says in a sentence why it cannot be answered.
 pub type Explain = Box<dyn Fn(&Question) -> Result<Explained, String> + Send + Sync>;
-/// Lists the objects of the control plane in this process.
-pub type Objects = Box<dyn Fn() -> Vec<ObjectStatus> + Send + Sync>;
+/// Tells how the control plane in this process is doing.
+pub type AskControlPlane = Box<dyn Fn() -> ControlPlaneStatus + Send + Sync>;
 
 /// What the admin port shows.
 pub struct Sources {
@@ -56,8 +56,8 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// How it decides.
     pub explain: Explain,
-    /// The objects that its tables come from, where the control plane is in the same process.
-    pub objects: Option<Objects>,
+    /// What its tables come from, where the control plane is in the same process.
+    pub control_plane: Option<AskControlPlane>,
 }
 
 /// The running admin port; it closes when this is dropped.

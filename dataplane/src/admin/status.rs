@@ -35,6 +35,17 @@ pub struct ListenerInfo {
     pub url: String,
 }
 
+/// How the control plane in this process is doing.
+#[derive(Debug, Clone, Default)]
+pub struct ControlPlaneStatus {
+    /// Its objects.
+    pub objects: Vec<ObjectStatus>,
+    /// What is wrong with its manifests: file, line and reason.
+    pub problems: Vec<String>,
+    /// The table that it holds back, and why.
+    pub held: Option<String>,
+}
+
 /// An object of the control plane in this process.
 #[derive(Debug, Clone, Serialize)]
 pub struct ObjectStatus {
@@ -86,6 +97,10 @@ struct Own<'a> {
     feed: Feed,
     listeners: Vec<Listener<'a>>,
     expiries: Vec<Expires>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     objects: Option<Objects>,
 }
@@ -146,6 +161,11 @@ pub(super) fn page(sources: &Sources, now: SystemTime) -> String {
     let metrics = &sources.metrics;
     let table = metrics.table();
     let report = sources.readiness.report();
+    let control_plane = sources.control_plane.as_ref().map(|ask| ask());
+    let (objects, problems, held) = match control_plane {
+        Some(ControlPlaneStatus { objects, problems, held }) => (Some(objects), Some(problems), held),
+        None => (None, None, None),
+    };
     let up = now.duration_since(metrics.started()).unwrap_or_default().as_secs();
     let page = Page {
         name: &platform.name,
@@ -174,7 +194,9 @@ pub(super) fn page(sources: &Sources, now: SystemTime) -> String {
             feed: Feed { connected: metrics.feed_connected() },
             listeners: listeners(sources, &platform),
             expiries: metrics.expiries().into_iter().map(Into::into).collect(),
-            objects: sources.objects.as_ref().map(|objects| select(objects())),
+            problems,
+            held,
+            objects: objects.map(select),
         },
     };
     // Only a map with keys that are no strings could fail, and there is none.

@@ -34,7 +34,7 @@ fn fixture() -> Fixture {
         readiness: readiness.clone(),
         metrics: metrics.clone(),
         explain: Box::new(explain),
-        objects: Some(Box::new(objects)),
+        control_plane: Some(Box::new(control_plane)),
     };
     let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
     Fixture { admin: serve(socket, sources).expect("serve"), readiness, metrics }
@@ -47,6 +47,11 @@ fn explain(question: &Question) -> Result<Explained, String> {
             Ok(Explained { json: json!({ "consumer": consumer, "at": question.at }), text: "because\n".into() })
         }
     }
+}
+
+fn control_plane() -> ControlPlaneStatus {
+    let problems = vec!["routes.yaml:7: endpoints is missing".to_owned()];
+    ControlPlaneStatus { objects: objects(), problems, held: None }
 }
 
 fn objects() -> Vec<ObjectStatus> {
@@ -156,6 +161,7 @@ fn status_tells_all() {
     assert_eq!(status["expiries"], json!([{"kind": "crl", "name": "site.crl", "at": "2026-01-01T00:00:00Z"}]));
     assert_eq!(status["waitingFor"], json!([]));
 
+    assert_eq!(status["problems"], json!(["routes.yaml:7: endpoints is missing"]));
     let objects = &status["objects"];
     assert_eq!((&objects["total"], &objects["notReady"], &objects["leftOut"]), (&json!(1501), &json!(1), &json!(501)));
     assert_eq!(objects["items"].as_array().map(Vec::len), Some(1000));
