@@ -90,7 +90,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let (status, feed) = watch::channel(FeedStatus::default());
     let max_stale = settings.platform.table.max_stale;
     let has_operator = options.operator.is_some();
-    tasks.spawn(upkeep::table_readiness(readiness.clone(), waiting, feed.clone(), has_operator, max_stale));
+    let (ready, events) = (readiness.clone(), log.sender());
+    tasks.spawn(upkeep::table_readiness(ready, waiting, events, feed.clone(), has_operator, max_stale));
     tasks.spawn(upkeep::table_news(shared.clone(), feed.clone(), readiness.clone()));
     tasks.spawn(upkeep::follow_files(shared.clone(), options.config, signal.clone()));
     tasks.spawn(follow(options.operator, options.pod, settings.platform.table.directory.clone(), table.clone(), status));

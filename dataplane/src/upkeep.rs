@@ -4,7 +4,7 @@
 use crate::control::{Shared, Signal};
 use crate::ready::{self, Blocker, Readiness};
 use crate::settings::{self, Settings};
-use crate::telemetry::log::Event;
+use crate::telemetry::log::{Event, Sender};
 use crate::telemetry::metrics::{Expiry, ExpiryKind};
 use crate::telemetry::table::{RowCounts, TableInfo, TableSource};
 use crate::tls;
@@ -59,6 +59,7 @@ fn load(directory: PathBuf) -> Result<Option<Stored>, String> {
 pub(crate) async fn table_readiness(
     readiness: Readiness,
     blocker: Blocker,
+    log: Sender,
     mut feed: watch::Receiver<FeedStatus>,
     has_operator: bool,
     max_stale: Option<Duration>,
@@ -66,6 +67,7 @@ pub(crate) async fn table_readiness(
     let mut blocker = Some(blocker);
     let disk_counts_from = Instant::now() + WAIT_FOR_OPERATOR;
     let mut last_connected = Instant::now();
+    let mut told = None;
     loop {
         let status = feed.borrow_and_update().clone();
         let now = Instant::now();
@@ -85,6 +87,11 @@ pub(crate) async fn table_readiness(
             (None, _) => blocker = None,
             (Some(why), Some(held)) => held.because(why),
             (Some(why), None) => blocker.insert(readiness.block(ready::TABLE)).because(why),
+        }
+        let waiting_for = readiness.report().lines();
+        if told.as_ref() != Some(&waiting_for) {
+            log.event(Event::Readiness { waiting_for: waiting_for.clone() });
+            told = Some(waiting_for);
         }
         let wake = stale_at.into_iter().chain((now < disk_counts_from).then_some(disk_counts_from));
         let wake = wake.filter(|at| *at > now).min().unwrap_or(now + Duration::from_secs(3600));
