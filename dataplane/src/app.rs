@@ -72,7 +72,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let waiting = readiness.block(ready::TABLE);
     let table = Arc::new(ArcSwap::from_pointee(Table::empty()));
     let (signal, signals) = watch::channel(Signal::default());
-    let shared = Arc::new(Shared::new(live.clone(), table.clone(), metrics.clone(), log.sender(), signals));
+    let shared = Arc::new(Shared::new(live, table.clone(), metrics, log.sender(), signals));
 
     let mut tasks = JoinSet::new();
     let (workers, handles) = start_workers(&settings, &shared)?;
@@ -112,7 +112,9 @@ fn service(settings: &Settings, pod: &str) -> Service {
     }
 }
 
-fn start_workers(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<(Vec<JoinHandle<()>>, Arc<[Handle]>)> {
+type Workers = (Vec<JoinHandle<()>>, Arc<[Handle]>);
+
+fn start_workers(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Workers> {
     let mut threads = Vec::new();
     let mut handles = Vec::new();
     for index in 0..settings.platform.workers.get() {

@@ -37,7 +37,7 @@ pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, nam
     let metrics = worker.shared.metrics.listener(name);
     let Some(_place) = worker.shared.connections.enter(settings.platform.limits.connections) else {
         let overload = Refused { reason: Some("overload"), refusal: None, error: "too many connections are open".to_owned() };
-        report(worker, &metrics, name, peer, overload);
+        report(worker, &metrics, name, peer, &overload);
         return;
     };
     let _open = metrics.connection_opened();
@@ -47,7 +47,7 @@ pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, nam
     };
     match accepted {
         Err(None) => {}
-        Err(Some(refused)) => report(worker, &metrics, name, peer, refused),
+        Err(Some(refused)) => report(worker, &metrics, name, peer, &refused),
         Ok((conn, standing)) => {
             let mut connection = Connection::new(worker, settings, listener, metrics, conn, standing, peer, name);
             if connection.serve_calls().await == After::Close {
@@ -101,7 +101,7 @@ async fn handshake(
     Ok((Conn::new(Transport::Tls(Box::new(stream.into()))), Some(standing)))
 }
 
-fn report(worker: &Worker, metrics: &ListenerMetrics, listener: &Arc<str>, peer: SocketAddr, refused: Refused) {
+fn report(worker: &Worker, metrics: &ListenerMetrics, listener: &Arc<str>, peer: SocketAddr, refused: &Refused) {
     let mut line = RefusedHandshake::new(listener.clone(), peer, refused.refusal.as_ref(), &refused.error);
     line.reason = refused.reason.unwrap_or(line.reason);
     metrics.handshake_refused(line.reason);
@@ -267,7 +267,7 @@ impl<'a> Connection<'a> {
             Err(refusal) => {
                 let error = "the certificate of an open connection is no longer good".to_owned();
                 let refused = Refused { reason: None, refusal: Some(refusal), error };
-                report(self.worker, &self.metrics, self.listener_name, self.peer, refused);
+                report(self.worker, &self.metrics, self.listener_name, self.peer, &refused);
                 false
             }
         }

@@ -59,7 +59,7 @@ impl Shared {
         log: Sender,
         signal: watch::Receiver<Signal>,
     ) -> Self {
-        let handshakes = Semaphore::new(settings.load().platform.limits.handshakes_in_flight as usize);
+        let handshakes = Semaphore::new(settings.load().platform.limits.handshakes_in_flight);
         Self {
             settings,
             table,

@@ -122,12 +122,12 @@ pub(crate) async fn table_news(shared: Arc<Shared>, mut feed: watch::Receiver<Fe
         if status.connected && status.source == Source::Operator {
             shared.metrics.table_confirmed(SystemTime::now());
         }
-        if status.refused.is_some() && status.refused != refused {
-            if let Some(refusal) = &status.refused {
-                shared.metrics.table_rejected();
-                let digest = Some(*refusal.digest.as_bytes());
-                shared.log.event(Event::TableRejected { digest, reason: refusal.to_string() });
-            }
+        if let Some(refusal) = &status.refused
+            && status.refused != refused
+        {
+            shared.metrics.table_rejected();
+            let digest = Some(*refusal.digest.as_bytes());
+            shared.log.event(Event::TableRejected { digest, reason: refusal.to_string() });
         }
         refused = status.refused;
         shared.metrics.set_ready(readiness.is_ready());

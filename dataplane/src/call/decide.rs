@@ -84,7 +84,7 @@ pub(super) fn decide<'t>(
 
     let timeout_ms = settings.as_ref().and_then(ContractSettings::timeout_ms);
     Ok(Plan {
-        endpoints: route.endpoints.into_iter().collect(),
+        endpoints: route.endpoints.collect(),
         rewrite_to,
         timeout: timeout_ms.map_or(platform.timeouts.call, |ms| Duration::from_millis(ms.into())),
         idempotent: settings.as_ref().is_some_and(ContractSettings::idempotent),

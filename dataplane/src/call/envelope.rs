@@ -119,7 +119,7 @@ async fn fill(
         match body.poll_into(cx, conn, prefix) {
             Poll::Ready(result) => {
                 clocks.consumer.stop();
-                Poll::Ready(result.map_err(|e| Failure::before_answer(request_error(e), "")))
+                Poll::Ready(result.map_err(|e| Failure::before_answer(&request_error(e), "")))
             }
             Poll::Pending => clocks.consumer.poll(cx, body.moved()).map(|()| Err(Failure::stalled())),
         }

@@ -48,8 +48,8 @@ impl Failure {
     }
 
     /// What an error before the first byte of the answer means for the consumer.
-    pub(crate) fn before_answer(error: ExchangeError, url: &str) -> Self {
-        match &error {
+    pub(crate) fn before_answer(error: &ExchangeError, url: &str) -> Self {
+        match error {
             ExchangeError::ConsumerGone => Self::ConsumerGone,
             ExchangeError::ConsumerStalled => Self::stalled(),
             ExchangeError::RequestTooLarge => Self::too_large(),
@@ -58,7 +58,7 @@ impl Failure {
             | ExchangeError::ProducerClosed
             | ExchangeError::ProducerBroke(_)
             | ExchangeError::AnswerHead(_)
-            | ExchangeError::AnswerBody(_) => Self::producer(url, producer_failure(&error), error.to_string(), None),
+            | ExchangeError::AnswerBody(_) => Self::producer(url, producer_failure(error), error.to_string(), None),
         }
     }
 

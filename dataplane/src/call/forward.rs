@@ -127,7 +127,7 @@ async fn exchange(
                 record.retried = true;
                 continue;
             }
-            Err(error) => return Err(count(&line.metrics, Failure::before_answer(error, &line.endpoint.url))),
+            Err(error) => return Err(count(&line.metrics, Failure::before_answer(&error, &line.endpoint.url))),
         };
         let relayed = relay(call, exchange, answer, &line.endpoint, outgoing, called, record).await;
         if let Some(peer_idle) = relayed.map_err(|failure| count(&line.metrics, failure))? {
@@ -202,7 +202,7 @@ async fn open_line(
             continue;
         }
         record.endpoint = Some(endpoint.url.clone());
-        let limit = route.max_in_flight.unwrap_or(settings.platform.upstream.max_in_flight.get());
+        let limit = route.max_in_flight.unwrap_or_else(|| settings.platform.upstream.max_in_flight.get());
         let Some(place) = endpoint.acquire(limit) else {
             metrics.failed(ProducerFailure::AtLimit);
             let why = format!("it has {limit} calls in flight already, which is its limit");
@@ -318,7 +318,7 @@ async fn read_prefix(
     prefix: &mut BytesMut,
     url: &str,
 ) -> Result<bool, Failure> {
-    exchange.answer_prefix(pump, prefix).await.map_err(|e| Failure::before_answer(e, url))
+    exchange.answer_prefix(pump, prefix).await.map_err(|e| Failure::before_answer(&e, url))
 }
 
 /// Reads an error answer as far as it takes to know whether it is a SOAP fault, and returns its faultcode.

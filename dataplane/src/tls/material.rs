@@ -241,7 +241,7 @@ fn refuse_test_authority<'a>(
     for common_name in names.into_iter().flat_map(|name| name.iter_common_name()) {
         let Ok(text) = common_name.as_str() else { continue };
         let is_test = |prefix: &&str| text.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix));
-        if TEST_AUTHORITIES.iter().any(|prefix| is_test(prefix)) {
+        if TEST_AUTHORITIES.iter().any(is_test) {
             return Err(MaterialError::new(
                 file,
                 format!(
