@@ -121,4 +121,3 @@ fn is_ready(status: &Status) -> bool {
 fn hostname() -> String {
     std::fs::read_to_string("/etc/hostname").map_or_else(|_| "standalone".to_owned(), |name| name.trim().to_owned())
 }
-

@@ -94,7 +94,13 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     tasks.spawn(upkeep::table_readiness(ready, waiting, events, feed.clone(), has_operator, max_stale));
     tasks.spawn(upkeep::table_news(shared.clone(), feed.clone(), readiness.clone()));
     tasks.spawn(upkeep::follow_files(shared.clone(), options.config, signal.clone()));
-    tasks.spawn(follow(options.operator, options.pod, settings.platform.table.directory.clone(), table.clone(), status));
+    tasks.spawn(follow(
+        options.operator,
+        options.pod,
+        settings.platform.table.directory.clone(),
+        table.clone(),
+        status,
+    ));
 
     let admin = serve_admin(&settings, &shared, &readiness, options.control_plane, &listeners)?;
     let urls: Vec<String> = listeners.iter().map(|(name, address)| format!("{name} on {address}")).collect();

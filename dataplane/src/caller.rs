@@ -33,7 +33,9 @@ impl Identity {
         let leaf = chain.first().map_or(&[][..], |leaf| leaf.as_ref());
         match &listener.config.kind {
             ListenerKind::Consumers(_) => Self::Consumer(consumer_id(leaf).map(Arc::from)),
-            ListenerKind::CertificateHeader { carried, .. } if !chain.first().is_some_and(|leaf| is_named(&carried.ingresses, leaf)) => {
+            ListenerKind::CertificateHeader { carried, .. }
+                if !chain.first().is_some_and(|leaf| is_named(&carried.ingresses, leaf)) =>
+            {
                 Self::Carrier(Err("the certificate of the connection is not that of a listed ingress".to_owned()))
             }
             _ => Self::Carrier(admitted(listener, peer.ip())),

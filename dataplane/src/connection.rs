@@ -36,7 +36,8 @@ pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, nam
     let Some(listener) = settings.listener(name).cloned() else { return };
     let metrics = worker.shared.metrics.listener(name);
     let Some(_place) = worker.shared.connections.enter(settings.platform.limits.connections) else {
-        let overload = Refused { reason: Some("overload"), refusal: None, error: "too many connections are open".to_owned() };
+        let overload =
+            Refused { reason: Some("overload"), refusal: None, error: "too many connections are open".to_owned() };
         report(worker, &metrics, name, peer, &overload);
         return;
     };
@@ -160,7 +161,20 @@ impl<'a> Connection<'a> {
         let ends_at = Instant::now() + age;
         let clocks = Clocks { producer: ProducerClock::new(), consumer: IdleClock::new() };
         let signal = worker.shared.signal.clone();
-        Self { worker, settings, listener, listener_name, metrics, conn, peer, identity, standing, clocks, signal, ends_at }
+        Self {
+            worker,
+            settings,
+            listener,
+            listener_name,
+            metrics,
+            conn,
+            peer,
+            identity,
+            standing,
+            clocks,
+            signal,
+            ends_at,
+        }
     }
 
     async fn serve_calls(&mut self) -> After {

@@ -61,7 +61,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut results = Vec::new();
     for call in &CALLS {
         let answer = consumer::make(call, platform, &setting.pki()).await;
-        let answer = answer.with_context(|| format!("the call of {} to {} failed", call.consumer.name, call.address))?;
+        let answer =
+            answer.with_context(|| format!("the call of {} to {} failed", call.consumer.name, call.address))?;
         results.push((call, answer));
     }
     let table = together.dataplane.table.load_full();

@@ -50,7 +50,8 @@ pub(super) async fn start(producer: Producer, pki: &Path) -> anyhow::Result<()> 
                 let Ok(stream) = acceptor.accept(tcp).await else { return };
                 let service = service_fn(move |request| answer(producer, request));
                 // A connection that breaks off is the consumer's business.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     });

@@ -69,7 +69,8 @@ impl Setting {
         let units = fs::canonicalize(&self.manifests)
             .with_context(|| format!("the manifests in {} cannot be read", self.manifests.display()))?
             .join("hsaunits.xml");
-        let units = if units.exists() { format!("hsaUnits: [{:?}]\n", units.display().to_string()) } else { String::new() };
+        let units =
+            if units.exists() { format!("hsaUnits: [{:?}]\n", units.display().to_string()) } else { String::new() };
         Ok(format!(
             "\
 platform: {{hsaId: {PLATFORM}, name: rivmesh-demo, environment: demo}}

@@ -1,6 +1,6 @@
 //! The admin port over a real socket.
 
-use super::{ControlPlaneStatus, Admin, Explained, ListenerInfo, ObjectStatus, PlatformInfo, Question, Sources, serve};
+use super::{Admin, ControlPlaneStatus, Explained, ListenerInfo, ObjectStatus, PlatformInfo, Question, Sources, serve};
 use crate::ready::{self, Readiness};
 use crate::telemetry::metrics::{Expiry, ExpiryKind, Metrics};
 use crate::telemetry::table::{RowCounts, TableInfo, TableSource};

@@ -77,14 +77,8 @@ pub(super) fn write_refusal(conn: &mut Conn, status: u16, sentence: impl std::fm
     record.outcome = Outcome::HttpRefused;
     record.status = status;
     record.bytes_out = content.len() as u64;
-    let own = OwnAnswer {
-        status,
-        content_type: TEXT,
-        correlation_id: None,
-        close: true,
-        http10: false,
-        is_head: false,
-    };
+    let own =
+        OwnAnswer { status, content_type: TEXT, correlation_id: None, close: true, http10: false, is_head: false };
     write_own_answer(&mut conn.output, &own, content.as_bytes());
 }
 

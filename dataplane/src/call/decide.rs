@@ -60,9 +60,9 @@ pub(super) fn decide<'t>(
     record.route = Some(object(route.owner));
 
     // 10. Authorisation.
-    let grant = decision.authorization.map_err(|_| {
-        Failure::fault(Fault::not_authorized(contract, address, &caller.id), "not-authorized")
-    })?;
+    let grant = decision
+        .authorization
+        .map_err(|_| Failure::fault(Fault::not_authorized(contract, address, &caller.id), "not-authorized"))?;
     record.authorization = Some(object(grant.owner));
 
     // 11. The profile: offered by the contract, and spoken or reachable.
@@ -93,9 +93,5 @@ pub(super) fn decide<'t>(
 }
 
 fn object(owner: Owner<'_>) -> ObjectRef {
-    ObjectRef {
-        namespace: owner.namespace.to_owned(),
-        name: owner.name.to_owned(),
-        generation: owner.generation,
-    }
+    ObjectRef { namespace: owner.namespace.to_owned(), name: owner.name.to_owned(), generation: owner.generation }
 }

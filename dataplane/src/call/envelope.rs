@@ -105,12 +105,7 @@ fn to_utf8(prefix: &mut BytesMut, body: &mut Pump, encoding: Encoding, more: boo
 }
 
 /// Takes more of the request's content. Returns whether even more may follow.
-async fn fill(
-    conn: &mut Conn,
-    body: &mut Pump,
-    clocks: &mut Clocks,
-    prefix: &mut BytesMut,
-) -> Result<bool, Failure> {
+async fn fill(conn: &mut Conn, body: &mut Pump, clocks: &mut Clocks, prefix: &mut BytesMut) -> Result<bool, Failure> {
     poll_fn(|cx| {
         // An interim answer that cannot be sent shows again when the body does not come.
         if let Poll::Ready(Err(_)) = conn.poll_drain(cx) {

@@ -8,8 +8,8 @@ use super::failure::Failure;
 use super::heads::{Added, Returned, write_answer_head, write_request_head};
 use crate::exchange::{Clocks, Exchange, ExchangeError, Pump, Recode};
 use crate::http1::{Conn, Encoder, Framing, ResponseHead};
-use crate::telemetry::record::{CallRecord, Outcome};
 use crate::telemetry::metrics::{InFlight, ProducerFailure, ProducerMetrics};
+use crate::telemetry::record::{CallRecord, Outcome};
 use crate::upstream::{ConnectError, Endpoint, Permit, PoolKey, ProducerConn, connect};
 use crate::worker::Callable;
 use bytes::{Bytes, BytesMut};
@@ -119,7 +119,10 @@ async fn exchange(
         let answer = match exchange.answer_head().await {
             Ok(answer) => answer,
             Err(error @ (ExchangeError::ProducerClosed | ExchangeError::ProducerBroke(_)))
-                if plan.idempotent && failed.is_none() && body.is_taken() && body.moved() <= outgoing.prefix.len() as u64 =>
+                if plan.idempotent
+                    && failed.is_none()
+                    && body.is_taken()
+                    && body.moved() <= outgoing.prefix.len() as u64 =>
             {
                 tracing::debug!(%error, "an idempotent request is sent once more");
                 body.rewind();
@@ -210,13 +213,11 @@ async fn open_line(
             continue;
         };
         let tls = endpoint.tls.then(|| settings.upstream.select(&endpoint.host, endpoint.port));
-        let key = PoolKey {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            identity: tls.map(|tls| tls.identity),
-        };
+        let key = PoolKey { host: endpoint.host.clone(), port: endpoint.port, identity: tls.map(|tls| tls.identity) };
         let counted = metrics.call_in_flight();
-        if failed.is_none() && let Some(producer) = worker.pool.take(&key).await {
+        if failed.is_none()
+            && let Some(producer) = worker.pool.take(&key).await
+        {
             metrics.connection_reused();
             return Ok(Line { producer, key, endpoint, metrics, _place: place, _counted: counted });
         }

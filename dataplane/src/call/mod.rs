@@ -186,7 +186,8 @@ impl<'a> Call<'a> {
         let plan = decide::decide(&table, platform, &caller, &message, record)?;
 
         // 12. The producer.
-        let said = forward::Said { caller: &caller.id, original_consumer: original.as_str(), routing_history: &history };
+        let said =
+            forward::Said { caller: &caller.id, original_consumer: original.as_str(), routing_history: &history };
         forward::forward(self, conn, clocks, body, message, &plan, &said, record).await
     }
 }

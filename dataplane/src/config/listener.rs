@@ -150,10 +150,11 @@ impl Listener {
     pub fn serves_path(&self, path: &str) -> bool {
         let climbs = || path.split('/').any(|segment| segment == "..");
         self.path_prefixes.is_empty()
-            || !climbs() && self.path_prefixes.iter().any(|prefix| {
-                path.strip_prefix(prefix.as_str())
-                    .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
-            })
+            || !climbs()
+                && self.path_prefixes.iter().any(|prefix| {
+                    path.strip_prefix(prefix.as_str())
+                        .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+                })
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {

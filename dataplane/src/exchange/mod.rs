@@ -98,7 +98,11 @@ impl<'a> Exchange<'a> {
     }
 
     /// Reads more of the answer's body into `prefix`. Returns whether more may follow.
-    pub(crate) async fn answer_prefix(&mut self, answer: &mut Pump, prefix: &mut BytesMut) -> Result<bool, ExchangeError> {
+    pub(crate) async fn answer_prefix(
+        &mut self,
+        answer: &mut Pump,
+        prefix: &mut BytesMut,
+    ) -> Result<bool, ExchangeError> {
         poll_fn(|cx| {
             if let Poll::Ready(Err(e)) = self.poll_request(cx) {
                 return Poll::Ready(Err(e));
@@ -168,7 +172,8 @@ impl<'a> Exchange<'a> {
             match self.producer.poll_fill(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0)) => {
-                    let why = self.request_failed.take().map_or(ExchangeError::ProducerClosed, ExchangeError::ProducerBroke);
+                    let why =
+                        self.request_failed.take().map_or(ExchangeError::ProducerClosed, ExchangeError::ProducerBroke);
                     return Poll::Ready(Err(why));
                 }
                 Poll::Ready(Ok(_)) => {}

@@ -25,7 +25,11 @@ pub(crate) enum ConnectError {
 }
 
 /// Connects to `endpoint`, with `tls` unless it is plain; both together may take `limit`.
-pub(crate) async fn connect(endpoint: &Endpoint, tls: Option<&ClientTls>, limit: Duration) -> Result<Conn, ConnectError> {
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    tls: Option<&ClientTls>,
+    limit: Duration,
+) -> Result<Conn, ConnectError> {
     timeout(limit, attempt(endpoint, tls)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
 }
 
