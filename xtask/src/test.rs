@@ -123,7 +123,13 @@ fn analyze_examples() -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for directory in examples()? {
         let name = format!("analyze {}", directory.strip_prefix(process::root()).unwrap_or(&directory).display());
-        let analysis = single(command(binary("rivmesh")).arg("analyze").arg(&directory), &name)?;
+        let mut analyze = command(binary("rivmesh"));
+        analyze.arg("analyze").arg(&directory);
+        let units = directory.join("hsaunits.xml");
+        if units.exists() {
+            analyze.arg("--hsa-units").arg(units);
+        }
+        let analysis = single(&mut analyze, &name)?;
         outcome.tally += analysis.tally;
         outcome.failures.extend(analysis.failures);
     }
