@@ -25,7 +25,6 @@ async fn main() -> anyhow::Result<()> {
     let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
     let (control_plane, notices) = ControlPlane::start(args.options()?)?;
     tokio::spawn(log(notices));
-    info!(address = %listener.local_addr()?, "serving routing tables");
     serve::serve(control_plane.service(), listener, args.identity(), stop_signal()?).await?;
     info!("stopping; dataplanes go on with the tables that they have");
     Ok(())

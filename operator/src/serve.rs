@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::source::files::Fingerprint;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Serves tables on a port until `shutdown`.
 ///
@@ -29,6 +29,7 @@ pub async fn serve(
     }
     let mut seen = fingerprints(&identity);
     let config = Arc::new(ArcSwap::new(identity.load()?));
+    info!(address = %listener.local_addr()?, "serving routing tables");
     let current = config.clone();
     let incoming = tls_incoming(listener, move || current.load_full());
     let reload = async {

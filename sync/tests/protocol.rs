@@ -196,6 +196,8 @@ fn a_base_that_the_operator_no_longer_keeps_means_whole_shards() {
     }
     let pair = Pair::new(publisher.latest.clone(), old).connect();
     assert!(pair.shards_sent().iter().all(|shard| shard.base.is_empty()));
+    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
+    assert!(manifest.base.is_empty());
     assert_eq!(pair.table.digest(), publisher.latest.as_ref().map(|latest| latest.digest()).expect("published"));
 }
 

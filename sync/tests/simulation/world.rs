@@ -1,0 +1,432 @@
+//! One operator, one dataplane, a wire and a disk, and everything that can go wrong between them. Every step is drawn
+//! from a seed, and after every step the invariants are checked.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+use rivmesh_sync::disk::Store;
+use rivmesh_sync::wire::{self, server_message};
+use rivmesh_sync::{Action, Client, Event, Published, ServerStream, Step, Transfer};
+use rivmesh_table::{Digest, SlotRef, Table};
+
+use crate::disk::Disk;
+use crate::support::{self, Publisher};
+
+const ROUTES: [&str; 6] = ["E001", "E002", "E101", "E201", "F001", "*"];
+
+pub(crate) struct World {
+    rng: StdRng,
+    now: Duration,
+    /// What people have written: name and version of every route.
+    truth: BTreeMap<&'static str, i64>,
+    versions: i64,
+    operator: Option<Publisher>,
+    dataplane: Option<Dataplane>,
+    session: Option<Session>,
+    disk: Disk,
+    /// Every table that any operator published, with its places in the order of publication.
+    history: BTreeMap<Digest, BTreeSet<usize>>,
+    publications: usize,
+    /// Tables that no dataplane may ever serve.
+    hostile: BTreeSet<Digest>,
+    /// Tables that the dataplane has served, in this or an earlier life.
+    served: BTreeSet<Digest>,
+    /// What a load must give: the last table that was saved for certain, and those whose saving broke off since.
+    saved: Option<Digest>,
+    maybe_saved: BTreeSet<Digest>,
+    rotten: bool,
+}
+
+struct Dataplane {
+    client: Client,
+    table: Arc<Table>,
+    /// The earliest place in the order of publication that this table can have, after those before it.
+    place: usize,
+    /// A transfer that is being assembled.
+    work: Option<Transfer>,
+    store: Store<Disk>,
+    unsaved: bool,
+}
+
+struct Session {
+    server: ServerStream,
+    to_server: VecDeque<wire::ClientMessage>,
+    to_client: VecDeque<wire::ServerMessage>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut world = Self {
+            rng: StdRng::seed_from_u64(seed),
+            now: Duration::ZERO,
+            truth: BTreeMap::new(),
+            versions: 0,
+            operator: None,
+            dataplane: None,
+            session: None,
+            disk: Disk::default(),
+            history: BTreeMap::new(),
+            publications: 0,
+            hostile: BTreeSet::new(),
+            served: BTreeSet::new(),
+            saved: None,
+            maybe_saved: BTreeSet::new(),
+            rotten: false,
+        };
+        world.start_operator();
+        world.start_dataplane();
+        world
+    }
+
+    /// Something happens.
+    pub(crate) fn step(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..=11 => self.change(),
+            12..=41 => self.deliver_to_client(false),
+            42..=61 => self.deliver_to_server(),
+            62..=69 => self.assemble(),
+            70..=76 => self.save(),
+            77..=83 => self.connect(),
+            84..=86 => self.cut(),
+            87..=88 => self.stop_operator(),
+            89..=91 => self.start_operator(),
+            92 => self.crash_dataplane(),
+            93 => self.crash_while_saving(),
+            94 => self.fail_to_save(),
+            95 => self.publish_nonsense(),
+            96 => self.deliver_to_client(true),
+            97 => self.disk_rots(),
+            _ => self.time_passes(),
+        }
+        self.check();
+    }
+
+    /// Everything works again: the dataplane must come to serve what the operator publishes.
+    pub(crate) fn heal(&mut self) {
+        self.disk.mend();
+        self.cut();
+        self.start_operator();
+        if self.rotten {
+            // What rots under a running process shows at its next start, which then saves everything anew.
+            self.crash_dataplane();
+        }
+        if self.dataplane.is_none() {
+            self.start_dataplane();
+        }
+        for round in 0..300 {
+            if round % 100 == 0 {
+                self.change();
+            }
+            self.connect();
+            self.deliver_to_server();
+            self.deliver_to_client(false);
+            self.assemble();
+            self.check();
+        }
+        self.save();
+        let published =
+            self.operator.as_ref().and_then(|operator| operator.latest.as_ref()).map(|latest| latest.digest());
+        let dataplane = self.dataplane.as_ref().expect("started");
+        assert_eq!(Some(dataplane.table.digest()), published, "it does not converge");
+        assert!(
+            self.session.as_ref().is_some_and(|session| session.to_client.is_empty() && session.to_server.is_empty())
+        );
+        self.crash_dataplane();
+        self.start_dataplane();
+        assert_eq!(self.dataplane.as_ref().map(|dataplane| dataplane.table.digest()), published, "it was saved");
+    }
+
+    fn change(&mut self) {
+        let name = ROUTES.choose(&mut self.rng).expect("there are some");
+        self.versions += 1;
+        if self.rng.random_bool(0.2) {
+            self.truth.remove(name);
+        } else {
+            self.truth.insert(name, self.versions);
+        }
+        let version = self.truth.get(name).copied();
+        let Some(operator) = &mut self.operator else { return };
+        match version {
+            Some(version) => operator.compiler.upsert(support::route(name, version)),
+            None => operator.compiler.remove(&support::id(name)),
+        }
+        let published = operator.publish();
+        self.publish(published);
+    }
+
+    /// A table with a good digest and nonsense in a shard: only decoding it shows.
+    fn publish_nonsense(&mut self) {
+        let Some(operator) = &mut self.operator else { return };
+        let mut manifest = operator.compiler.compile().manifest;
+        let Some(slot) = manifest.slots.keys().next().copied() else { return };
+        let original = &operator.shards[&manifest.slots[&slot].digest];
+        let mut nonsense = original.to_vec();
+        let position = self.rng.random_range(0..nonsense.len());
+        nonsense[position] ^= 1 << self.rng.random_range(0..8);
+        if Table::assemble(&manifest, None, &mut |digest| operator.shards.get(&digest).cloned()).is_err() {
+            return;
+        }
+        let nonsense = Bytes::from(nonsense);
+        let digest = Digest::of(&nonsense);
+        manifest.slots.insert(slot, SlotRef { digest, len: nonsense.len() as u32 });
+        operator.shards.insert(digest, nonsense);
+        // A bit of a name or a URL may turn and leave a good table, which then is one.
+        if Table::assemble(&manifest, None, &mut |digest| operator.shards.get(&digest).cloned()).is_err() {
+            self.hostile.insert(manifest.digest());
+        }
+        let published = operator.publish_as(manifest);
+        self.publish(published);
+    }
+
+    fn publish(&mut self, published: Arc<Published>) {
+        self.publications += 1;
+        if !self.hostile.contains(&published.digest()) {
+            self.history.entry(published.digest()).or_default().insert(self.publications);
+        }
+        if let Some(mut session) = self.session.take() {
+            let steps = session.server.published(published, self.now);
+            self.session = session.follow(steps);
+        }
+    }
+
+    /// A new process that knows only what people have written, in whatever order it comes to read it.
+    fn start_operator(&mut self) {
+        if self.operator.is_some() {
+            return;
+        }
+        let mut operator = Publisher::new();
+        let mut routes: Vec<_> = self.truth.iter().collect();
+        routes.shuffle(&mut self.rng);
+        for (name, version) in routes {
+            operator.compiler.upsert(support::route(name, *version));
+        }
+        let published = operator.publish();
+        self.operator = Some(operator);
+        self.publish(published);
+    }
+
+    fn stop_operator(&mut self) {
+        self.operator = None;
+        self.cut();
+    }
+
+    fn start_dataplane(&mut self) {
+        let mut store = Store::new(self.disk.clone());
+        let loaded = store.load();
+        if !self.rotten {
+            let loaded = loaded.as_ref().expect("a disk that keeps its promises holds a whole table");
+            let digest = loaded.as_ref().map(|stored| stored.table.digest());
+            let is_expected = digest == self.saved || digest.is_some_and(|digest| self.maybe_saved.contains(&digest));
+            assert!(is_expected, "loaded {digest:?}, saved {:?} or {:?}", self.saved, self.maybe_saved);
+        }
+        let table = loaded.ok().flatten().map(|stored| stored.table);
+        if let Some(table) = &table {
+            assert!(self.served.contains(&table.digest()), "the disk gave a table that was never served");
+            self.saved = Some(table.digest());
+        }
+        let table = Arc::new(table.unwrap_or_else(Table::empty));
+        let client = Client::new("pod");
+        self.dataplane = Some(Dataplane { client, table, place: 0, work: None, store, unsaved: false });
+    }
+
+    fn crash_dataplane(&mut self) {
+        if self.dataplane.take().is_some() {
+            self.disk.crash(&mut self.rng);
+            self.session = None;
+        }
+        if self.rng.random_bool(0.7) {
+            self.start_dataplane();
+        }
+    }
+
+    fn connect(&mut self) {
+        if self.dataplane.is_none() {
+            self.start_dataplane();
+        }
+        let (Some(operator), Some(dataplane), None) = (&self.operator, &mut self.dataplane, &self.session) else {
+            return;
+        };
+        // The task that owns the client finishes what it is at before it connects.
+        if dataplane.work.is_some() {
+            return;
+        }
+        let hello = dataplane.client.connected(&dataplane.table);
+        let server = ServerStream::new(operator.latest.clone());
+        self.session = Some(Session { server, to_server: VecDeque::from([hello]), to_client: VecDeque::new() });
+    }
+
+    fn cut(&mut self) {
+        self.session = None;
+        if let Some(dataplane) = &mut self.dataplane {
+            dataplane.client.disconnected();
+        }
+    }
+
+    fn deliver_to_server(&mut self) {
+        let Some(mut session) = self.session.take() else { return };
+        let Some(message) = session.to_server.pop_front() else {
+            self.session = Some(session);
+            return;
+        };
+        let steps = session.server.message(message, self.now);
+        self.session = session.follow(steps);
+        if self.session.is_none() {
+            self.cut();
+        }
+    }
+
+    fn deliver_to_client(&mut self, tampered: bool) {
+        let (Some(dataplane), Some(session)) = (&mut self.dataplane, &mut self.session) else { return };
+        // The owner of the client reads nothing while it assembles.
+        if dataplane.work.is_some() {
+            return;
+        }
+        let Some(mut message) = session.to_client.pop_front() else { return };
+        if tampered {
+            tamper(&mut message, &mut self.rng);
+        }
+        for action in dataplane.client.message(message, &dataplane.table, self.now) {
+            match action {
+                Action::Send(message) => session.to_server.push_back(message),
+                Action::Assemble(transfer) => dataplane.work = Some(transfer),
+                Action::UpToDate | Action::Refused(_) => {}
+                Action::Disconnect(_) => {
+                    self.cut();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn assemble(&mut self) {
+        let Some(dataplane) = &mut self.dataplane else { return };
+        let Some(transfer) = dataplane.work.take() else { return };
+        let outcome = transfer.assemble(&dataplane.table).map(|table| {
+            let places = self.history.get(&table.digest()).expect("a table that nobody published was assembled");
+            let place = places.range(dataplane.place..).next();
+            dataplane.place = *place.expect("it went back to an older table than the one that it served");
+            self.served.insert(table.digest());
+            dataplane.table = Arc::new(table);
+            dataplane.unsaved = true;
+        });
+        let reply = dataplane.client.assembled(&outcome);
+        if let (Some(message), Some(session)) = (reply, &mut self.session) {
+            session.to_server.push_back(message);
+        }
+    }
+
+    fn save(&mut self) {
+        let Some(dataplane) = self.dataplane.as_mut().filter(|dataplane| dataplane.unsaved) else { return };
+        let digest = dataplane.table.digest();
+        match dataplane.store.save(&dataplane.table, UNIX_EPOCH) {
+            Ok(()) => {
+                dataplane.unsaved = false;
+                self.saved = Some(digest);
+                self.maybe_saved.clear();
+            }
+            Err(_) => drop(self.maybe_saved.insert(digest)),
+        }
+    }
+
+    fn crash_while_saving(&mut self) {
+        let operations = self.rng.random_range(0..12);
+        self.disk.fail_after(operations, &mut self.rng);
+        self.save();
+        self.crash_dataplane();
+        self.disk.mend();
+    }
+
+    fn fail_to_save(&mut self) {
+        let operations = self.rng.random_range(0..12);
+        self.disk.fail_after(operations, &mut self.rng);
+        self.save();
+        self.disk.mend();
+    }
+
+    /// From here on the store may be unusable at a start, but must never give a wrong table.
+    fn disk_rots(&mut self) {
+        if self.rng.random_bool(0.2) {
+            self.disk.rot(&mut self.rng);
+            self.rotten = true;
+        }
+    }
+
+    fn time_passes(&mut self) {
+        self.now += Duration::from_secs(self.rng.random_range(1..200));
+        if let Some(mut session) = self.session.take() {
+            let steps = session.server.tick(self.now);
+            self.session = session.follow(steps);
+        }
+        let dataplane = self.dataplane.as_mut().filter(|dataplane| dataplane.work.is_none());
+        let stalled = dataplane.and_then(|dataplane| dataplane.client.tick(self.now));
+        if stalled.is_some() || self.session.is_none() {
+            self.cut();
+        }
+    }
+
+    fn check(&self) {
+        let Some(dataplane) = &self.dataplane else { return };
+        let digest = dataplane.table.digest();
+        if dataplane.table.is_empty() {
+            return;
+        }
+        assert!(!self.hostile.contains(&digest), "a hostile table is served");
+        assert!(self.history.contains_key(&digest), "a table is served that nobody published");
+        assert_eq!(dataplane.table.manifest().digest(), digest);
+        for (slot, shard) in &dataplane.table.manifest().slots {
+            let bytes = dataplane.table.shard(*slot).expect("the table holds its shards");
+            assert_eq!(Digest::of(bytes), shard.digest, "a shard of another epoch is served");
+        }
+    }
+}
+
+impl Session {
+    /// Does what the server's machine says; none when that is to close.
+    fn follow(mut self, steps: Vec<Step>) -> Option<Self> {
+        for step in steps {
+            match step {
+                Step::Send(message) => self.to_client.push_back(message),
+                Step::Transfer(shipment) => {
+                    self.to_client.extend((0..shipment.len()).filter_map(|index| shipment.message(index)));
+                }
+                Step::Tell(
+                    Event::Applied { .. } | Event::Rejected { .. } | Event::Hello { .. } | Event::Silent { .. },
+                ) => {}
+                Step::Close(_) => return None,
+            }
+        }
+        Some(self)
+    }
+}
+
+/// What a hostile or broken peer might do to a message.
+fn tamper(message: &mut wire::ServerMessage, rng: &mut StdRng) {
+    let flip = |bytes: &mut Bytes, rng: &mut StdRng| {
+        let mut changed = bytes.to_vec();
+        match changed.len() {
+            0 => changed.push(7),
+            length => changed[rng.random_range(0..length)] ^= 1 << rng.random_range(0..8),
+        }
+        *bytes = changed.into();
+    };
+    match &mut message.kind {
+        Some(server_message::Kind::Manifest(manifest)) => match rng.random_range(0..4) {
+            0 => flip(&mut manifest.data, rng),
+            1 => flip(&mut manifest.digest, rng),
+            2 => flip(&mut manifest.base, rng),
+            _ => manifest.length = rng.random(),
+        },
+        Some(server_message::Kind::Shard(shard)) => match rng.random_range(0..4) {
+            0 => flip(&mut shard.data, rng),
+            1 => flip(&mut shard.digest, rng),
+            2 => shard.base = Bytes::new(),
+            _ => shard.data = Bytes::new(),
+        },
+        None => {}
+    }
+}
