@@ -81,8 +81,7 @@ impl Transcoder {
 
     /// The XML declaration as it must read in the new encoding, and what follows it.
     fn declaration<'a>(&self, head: &'a str) -> (String, &'a str) {
-        let end = memmem::find(head.as_bytes(), b"?>").filter(|&end| end <= MAX_DECLARATION);
-        let Some(end) = end.filter(|_| is_declaration(head)) else { return (String::new(), head) };
+        let Some(end) = declaration_end(head).filter(|_| is_declaration(head)) else { return (String::new(), head) };
         let (declaration, rest) = head.split_at(end);
         let label = self.to.label();
         let new = match declared_name(declaration.as_bytes()) {
@@ -130,10 +129,15 @@ fn is_declaration(head: &str) -> bool {
     head.strip_prefix("<?xml").is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
+/// Where the `?>` of a declaration stands. One that reaches further than any real one is left alone.
+fn declaration_end(head: &str) -> Option<usize> {
+    memmem::find(&head.as_bytes()[..head.len().min(MAX_DECLARATION)], b"?>")
+}
+
 /// True while `head` may still become a document with an XML declaration whose end is not in it.
 fn is_undecided(head: &str) -> bool {
     let short = "<?xml ".starts_with(head);
-    short || (is_declaration(head) && head.len() < MAX_DECLARATION && !head.contains("?>"))
+    short || (is_declaration(head) && head.len() < MAX_DECLARATION && declaration_end(head).is_none())
 }
 
 /// The declaration with `encoding` behind the version, where it must stand.

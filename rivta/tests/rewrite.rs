@@ -106,8 +106,8 @@ fn case_81_what_was_not_read_is_not_touched() {
 
 #[test]
 fn case_80_the_same_profile_changes_nothing() {
-    let older = format!("<LogicalAddress xmlns='urn:riv:infrastructure:itintegration:registry:2'>R</LogicalAddress>");
-    for text in [older.as_str(), "<r:LogicalAddress>R</r:LogicalAddress><a:To>R</a:To>"] {
+    let older = "<LogicalAddress xmlns='urn:riv:infrastructure:itintegration:registry:2'>R</LogicalAddress>";
+    for text in [older, "<r:LogicalAddress>R</r:LogicalAddress><a:To>R</a:To>"] {
         let message = envelope(text);
         let found = peek(message.as_bytes()).unwrap();
         assert_eq!(rewrite(message.as_bytes(), &found, Profile::BasicProfile21).unwrap(), message.as_bytes());
