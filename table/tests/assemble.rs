@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use rivmesh_table::handmade::{Handmade, HandmadeContract, HandmadeRoute};
-use rivmesh_table::{Digest, HsaTree, Manifest, SlotContent, SlotId, SlotRef, Table, TableError};
+use rivmesh_table::handmade::{Handmade, HandmadeAuthorization, HandmadeContract, HandmadeRoute};
+use rivmesh_table::{Digest, HsaTree, Manifest, Query, SlotContent, SlotId, SlotRef, Switches, Table, TableError};
 
 type Shards = BTreeMap<Digest, Bytes>;
 
@@ -13,11 +13,21 @@ fn built(url: &str) -> (Manifest, Shards) {
         contract: "urn:riv:a:GetXResponder:1".to_owned(),
         address: address.to_owned(),
         profile: "rivtabp21".to_owned(),
-        urls: vec![if address == "SE1-AAAA" { url.to_owned() } else { "https://b".to_owned() }],
+        urls: vec![if address == "SE1-AAAA" { url.to_owned() } else { "https://b".to_owned() }, String::new()],
+        producer_hsa_id: Some("SE1-P".to_owned()),
+        object: "vägval-öst".to_owned(),
         ..HandmadeRoute::default()
+    };
+    let authorization = |consumer: &str, object: &str| HandmadeAuthorization {
+        contract: "urn:riv:a:GetXResponder:1".to_owned(),
+        address: "SE1-AAAB".to_owned(),
+        consumer: consumer.to_owned(),
+        object: object.to_owned(),
+        ..HandmadeAuthorization::default()
     };
     Handmade {
         routes: vec![route("SE1-AAAA"), route("SE2-BBBB"), route("*")],
+        authorizations: vec![authorization("SE9-Å", "å"), authorization("SE9-Ä", "ä"), authorization("SE9-D", "ö")],
         contracts: vec![HandmadeContract {
             urn: "urn:riv:a:GetXResponder:1".to_owned(),
             profiles: vec!["rivtabp21".to_owned()],
@@ -145,5 +155,39 @@ fn every_cut_and_every_claim_of_more_is_refused() {
         claim[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = refusal(claim).expect("so many names are not there").to_string();
         assert!(error.contains("claims more items than there are bytes left"), "{error}");
+    }
+}
+
+#[test]
+fn whatever_one_byte_is_changed_to_nothing_panics() {
+    let (manifest, shards) = built("https://a");
+    let values = || (0..12).chain([0x20, 0x7f, 0x80, 0xc3, 0xff]);
+    let mut readable = 0;
+    for slot in manifest.slots.keys().copied() {
+        let bytes = shards[&manifest.slots[&slot].digest].to_vec();
+        for (at, value) in (0..bytes.len()).flat_map(|at| values().map(move |value| (at, value))) {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            let (mut manifest, mut shards) = (manifest.clone(), shards.clone());
+            replace(&mut manifest, &mut shards, slot, changed);
+            if let Ok(table) = assemble(&manifest, &shards) {
+                read_everything(&table);
+                readable += 1;
+            }
+        }
+    }
+    assert!(readable > 1_000, "only {readable} were readable: the test tests nothing");
+}
+
+fn read_everything(table: &Table) {
+    let urls = table.routes().flat_map(|row| row.endpoints).map(|endpoint| endpoint.url.len()).sum::<usize>();
+    let rows = table.routes().map(|row| row.owner.name.len() + row.producer_hsa_id.map_or(0, str::len)).sum::<usize>();
+    let rights = table.authorizations().map(|row| row.consumer.len() + row.owner.name.len()).sum::<usize>();
+    let settings = table.contracts().map(|contract| contract.profiles().count() + contract.owner().name.len());
+    assert!(urls + rows + rights + settings.sum::<usize>() < 10_000);
+    for address in ["SE1-AAAA", "SE1-AAAB", "SE9"] {
+        let contract = "urn:riv:a:GetXResponder:1";
+        let query = Query { consumer: "SE9-D", contract, address, profile: "rivtabp21", now: 0 };
+        assert!(table.explain(&query, &Switches::default()).to_string().len() < 10_000);
     }
 }
