@@ -181,7 +181,8 @@ fn read(connection: &mut Connection, request: &Request, expect: &Expect, observe
     }
     let mut wanted = Some(expect);
     while let Some(expect) = wanted {
-        match connection.read_response(to_head, PATIENCE) {
+        let patience = expect.at_most_ms.map_or(PATIENCE, |most| PATIENCE.max(Duration::from_millis(most)));
+        match connection.read_response(to_head, patience) {
             Ok(response) => observed.responses.push(response),
             Err((part, broken)) => {
                 if part.status != 0 {

@@ -78,6 +78,10 @@ pub struct Step {
     pub appear: Vec<String>,
     /// Producers that close all their open connections now.
     pub drop_connections: Vec<String>,
+    /// Time that has to pass first, in milliseconds; for what happens to idle connections.
+    pub pause_ms: u64,
+    /// A change of the platform's settings, as a merge patch.
+    pub config: Option<Value>,
     /// Files of the platform's directory that are replaced (atomically).
     pub write: BTreeMap<String, Content>,
     /// Files that become a copy of another: `to: from`.
@@ -92,6 +96,8 @@ pub struct Step {
     pub restart: bool,
     /// What is sent.
     pub request: Option<Request>,
+    /// How many times the request is made (default 1).
+    pub repeat: Option<usize>,
     /// The request goes on in the background under this name.
     pub background: Option<String>,
     /// Waits until a producer has begun to receive this many requests since its script was set.
@@ -106,12 +112,24 @@ pub struct Step {
     pub ends: BTreeMap<String, Ending>,
     /// Log lines that follow from what this step did; for steps without a request.
     pub log: Vec<BTreeMap<String, Value>>,
+    /// How many log lines since the case began have fields like these, at most.
+    pub log_at_most: Option<LogAtMost>,
     /// A question to the admin port.
     pub get: Option<AdminGet>,
     /// A command of the `rivmesh` binary.
     pub run: Option<Run>,
     /// The platform ends by itself with this exit status.
     pub exits: Option<i32>,
+}
+
+/// A bound on log lines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogAtMost {
+    /// Which lines.
+    pub fields: BTreeMap<String, Value>,
+    /// How many.
+    pub count: usize,
 }
 
 /// A signal.
@@ -361,6 +379,8 @@ pub struct ProducerExpect {
     pub body_lacks: Vec<String>,
     /// `length`, `chunked` or `nothing`.
     pub framing: Option<String>,
+    /// Trailer lines, exactly.
+    pub trailers: Option<Vec<(String, String)>>,
     /// Whether the whole request came.
     pub complete: Option<bool>,
     /// Whether the platform hung up.

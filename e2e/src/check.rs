@@ -340,6 +340,9 @@ fn request(name: &str, expect: &ProducerExpect, last: &Received, sent: &[u8], di
     if let Some(wanted) = expect.framing.as_deref().filter(|wanted| *wanted != framing) {
         differences.note(&format!("framing at {name}"), wanted, framing);
     }
+    if let Some(wanted) = &expect.trailers {
+        differences.equal(&format!("trailers at {name}"), wanted, &last.trailers);
+    }
     for (what, wanted, got) in [
         ("whole request", expect.complete, last.complete),
         ("hung up", expect.abandoned, last.abandoned),

@@ -200,6 +200,13 @@ impl World {
             .with_context(|| format!("cannot replace {name}"))
     }
 
+    /// Changes the platform's settings by a merge patch.
+    pub fn change_config(&self, patch: &Value) -> Result<()> {
+        let mut config = serde_json::from_slice(&std::fs::read(self.root().join("platform.yaml"))?)?;
+        merge(&mut config, patch.clone());
+        self.replace("platform.yaml", serde_json::to_string_pretty(&config)?.as_bytes())
+    }
+
     /// Starts the platform again, in the same directory with the same ports.
     pub fn restart(&mut self) -> Result<()> {
         self.platform.kill();

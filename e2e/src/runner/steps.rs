@@ -44,8 +44,14 @@ pub(super) fn run(world: &mut World, case: &Case) -> Result<Vec<String>> {
         producer.set_script(Script::Ordinary);
     }
     let mark = world.platform.output().mark();
-    let mut course =
-        Course { world, kept: HashMap::new(), background: HashMap::new(), mark, received_before: BTreeMap::new(), lag: LAG };
+    let mut course = Course {
+        world,
+        kept: HashMap::new(),
+        background: HashMap::new(),
+        mark,
+        received_before: BTreeMap::new(),
+        lag: LAG,
+    };
     let steps = case.steps();
     let count = steps.len();
     for (index, step) in steps.iter().enumerate() {
@@ -72,7 +78,9 @@ impl Course<'_> {
             self.begin(name, step.request.clone().unwrap_or_default(), step.expect.clone().unwrap_or_default());
         } else if let Some(request) = &step.request {
             let expect = step.expect.clone().unwrap_or_default();
-            self.call_until(request, &expect, step.within_ms, &mut differences)?;
+            for _ in 0..step.repeat.unwrap_or(1) {
+                self.call_until(request, &expect, step.within_ms, &mut differences)?;
+            }
         }
         for (name, count) in &step.await_producer {
             let received = self.producer(name)?.wait_received(PATIENCE, |received| received.len() >= *count);
@@ -91,6 +99,13 @@ impl Course<'_> {
             check::connection(*ending, &observed, &mut differences);
         }
         self.compare_lines(&step.log, mark, LAG, &mut differences);
+        if let Some(bound) = &step.log_at_most {
+            let lines = self.world.platform.output().since(self.mark);
+            let count = lines.iter().filter(|line| check::log_line_matches(&bound.fields, line)).count();
+            if count > bound.count {
+                differences.note("log lines", format!("at most {}", bound.count), count);
+            }
+        }
         if let Some(get) = &step.get {
             self.get_until(get, step.within_ms, &mut differences)?;
         }
@@ -126,6 +141,12 @@ impl Course<'_> {
         }
         for name in &step.drop_connections {
             self.producer(name)?.drop_connections();
+        }
+        if step.pause_ms > 0 {
+            self.world.platform.output().wait(self.mark, Duration::from_millis(step.pause_ms), |_| false);
+        }
+        if let Some(patch) = &step.config {
+            self.world.change_config(patch)?;
         }
         for (name, content) in &step.write {
             self.world.replace(name, &content.bytes())?;
