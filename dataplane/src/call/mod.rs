@@ -15,13 +15,13 @@ use crate::exchange::{Clocks, Pump};
 use crate::http1::{Conn, RequestHead};
 use crate::settings::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::ListenerMetrics;
-use crate::telemetry::record::{CallRecord, TlsVersion};
+use crate::telemetry::record::{CallRecord, Outcome, TlsVersion};
 use crate::telemetry::trace::TraceContext;
 use crate::worker::Worker;
 pub(crate) use failure::Failure;
 use heads::names;
 pub(crate) use heads::names::{INSTANCE_ID, SENDER_ID};
-use rivmesh_rivta::{Fault, OriginalConsumer};
+use rivmesh_rivta::{Fault, OriginalConsumer, VpCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -71,14 +71,18 @@ pub(crate) async fn serve(cx: &Context<'_>, conn: &mut Conn, clocks: &mut Clocks
 
     let result = call.run(conn, clocks, &mut body, &mut record).await;
     let after = match result {
-        Ok(()) if call.closes(&body) => After::Close,
-        Ok(()) => After::KeepAlive,
+        // A consumer that was told that it may send another request is not closed upon.
+        Ok(_) if !body.is_taken() => After::Close,
+        Ok(after) => after,
         Err(failure) => answer::send(&call, conn, clocks, &mut body, failure, &mut record).await,
     };
     record.bytes_in = body.moved();
     record.duration = began.elapsed();
     drop(in_flight);
     cx.metrics.call(&record);
+    if matches!(record.outcome, Outcome::Fault { code: VpCode::Vp004, .. }) {
+        shared.metrics.unrouted(&record.consumer);
+    }
     shared.log.call(record);
     after
 }
@@ -130,14 +134,14 @@ impl<'a> Call<'a> {
             || self.cx.worker.shared.signal.borrow().phase != Phase::Running
     }
 
-    /// The life of a request, in the order of rules §4.
+    /// The life of a request, in the order of rules §4; returns what the consumer was told about its connection.
     async fn run(
         &self,
         conn: &mut Conn,
         clocks: &mut Clocks,
         body: &mut Pump,
         record: &mut CallRecord,
-    ) -> Result<(), Failure> {
+    ) -> Result<After, Failure> {
         let Context { worker, settings, listener, identity, .. } = *self.cx;
         let platform = &settings.platform;
 

@@ -3,7 +3,8 @@
 use super::Endpoint;
 use crate::http1::{Conn, Transport};
 use crate::tls::ClientTls;
-use rustls_pki_types::ServerName;
+use rustls::HandshakeKind;
+use rustls_pki_types::{ServerName, UnixTime};
 use std::io;
 use std::time::Duration;
 use thiserror::Error;
@@ -20,6 +21,8 @@ pub(crate) enum ConnectError {
     Tcp(io::Error),
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    #[error("the certificate of the producer has expired")]
+    Expired,
     #[error("the host name cannot be used for TLS")]
     Name,
 }
@@ -42,5 +45,11 @@ async fn attempt(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Result<Conn, C
         None => ServerName::try_from(endpoint.host.clone()).map_err(|_| ConnectError::Name)?,
     };
     let stream = TlsConnector::from(tls.config.clone()).connect(name, tcp).await.map_err(ConnectError::Tls)?;
+    let session = stream.get_ref().1;
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    // rustls verifies nothing on a resumed session, and the certificate may have expired since.
+    if resumed && !tls.is_in_time(session.peer_certificates().unwrap_or_default(), UnixTime::now()) {
+        return Err(ConnectError::Expired);
+    }
     Ok(Conn::new(Transport::Tls(Box::new(stream.into()))))
 }

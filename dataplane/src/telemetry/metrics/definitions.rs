@@ -39,6 +39,7 @@ macro_rules! metrics {
 
 metrics! {
     CALLS Counter "rivmesh_calls" ["listener", "contract", "code"] "Finished calls."
+    UNROUTED Counter "rivmesh_unrouted_calls" ["consumer"] "Calls that no route was found for (VP004): a consumer that tries out addresses shows here."
     CALL_SECONDS Histogram "rivmesh_call_seconds" ["listener", "contract"] "Duration of calls, from the first byte of the request to the last of the answer."
     ADDED_SECONDS Histogram "rivmesh_added_seconds" ["listener"] "The part of it that was not spent on the producer."
     CALLS_IN_FLIGHT Gauge "rivmesh_calls_in_flight" ["listener"] "Calls being served."

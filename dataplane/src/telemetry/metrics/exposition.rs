@@ -98,6 +98,9 @@ impl Metrics {
     fn scrape(&self, now: SystemTime) -> Scrape {
         let mut page = Scrape::default();
         self.listener_samples(&mut page);
+        for (consumer, count) in self.unrouted.all() {
+            page.counter(&d::UNROUTED, &[&consumer], count);
+        }
         self.producer_samples(&mut page);
         self.table_samples(&mut page, now);
         self.platform_samples(&mut page);

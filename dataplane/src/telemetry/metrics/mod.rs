@@ -11,6 +11,7 @@ mod process;
 mod producers;
 #[cfg(test)]
 mod tests;
+mod unrouted;
 
 pub use calls::{CallInFlight, ListenerMetrics, OpenConnection};
 pub use definitions::{ALL, Definition, page};
@@ -24,6 +25,7 @@ use producers::Producers;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use unrouted::Unrouted;
 
 /// Media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,6 +36,7 @@ pub struct Metrics {
     contracts: Arc<Contracts>,
     listeners: Mutex<Vec<Arc<ListenerMetrics>>>,
     producers: Producers,
+    unrouted: Unrouted,
     platform: Platform,
     log_dropped: Arc<AtomicU64>,
     started: SystemTime,
@@ -52,6 +55,7 @@ impl Metrics {
             contracts: Arc::new(Contracts::new()),
             listeners: Mutex::default(),
             producers: Producers::default(),
+            unrouted: Unrouted::default(),
             platform: Platform::default(),
             log_dropped: Arc::default(),
             started: SystemTime::now(),
@@ -69,6 +73,11 @@ impl Metrics {
         let new = Arc::new(ListenerMetrics::new(listener.into(), worker, self.contracts.clone()));
         listeners.push(new.clone());
         new
+    }
+
+    /// Counts a call of `consumer` that no route was found for (VP004).
+    pub fn unrouted(&self, consumer: &Arc<str>) {
+        self.unrouted.count(consumer);
     }
 
     /// The counters of the producer at `host` and `port`. To be kept by whoever calls it.
