@@ -5,8 +5,7 @@
 
 use crate::envelope::{AddressElement, Envelope};
 use crate::profile::Profile;
-use crate::xml::{Attribute, Attributes, Span};
-use memchr::memchr;
+use crate::xml::{Attribute, Attributes, Name, Span};
 use thiserror::Error;
 
 /// Why a request cannot be rewritten: VP012.
@@ -77,18 +76,17 @@ impl<'a> Tag<'a> {
     fn read(prefix: &'a [u8], tag: Span) -> Result<Self, RewriteError> {
         let empty = prefix[..tag.end].ends_with(b"/>");
         let inside = Span::new(tag.start + 1, tag.end - if empty { 2 } else { 1 });
-        let name_length = inside.of(prefix).iter().position(u8::is_ascii_whitespace);
-        let rest = Span::new(name_length.map_or(inside.end, |length| inside.start + length), inside.end);
-        let name = &prefix[inside.start..rest.start];
-        let written = memchr(b':', name).map_or(&name[..0], |colon| &name[..colon]);
+        let name = Name::read(prefix, inside.start, inside.end).map_err(|_| RewriteError::OtherPrefix)?;
+        let rest = Span::new(name.local.end, inside.end);
+        let written = name.prefix.of(prefix);
 
         let attributes: Vec<Attribute> =
             Attributes::new(prefix, rest).collect::<Result<_, _>>().map_err(|_| RewriteError::OtherPrefix)?;
         let is_used = |attribute: &Attribute| {
-            is_prefixed(attribute.name.of(prefix), written) || is_prefixed(attribute.value.of(prefix), written)
+            is_prefixed(attribute.name.span().of(prefix), written) || is_prefixed(attribute.value.of(prefix), written)
         };
         let namespace_prefix = if attributes.iter().any(is_used) { &written[..0] } else { written };
-        let declares = |attribute: &&Attribute| match attribute.name.of(prefix).strip_prefix(b"xmlns") {
+        let declares = |attribute: &&Attribute| match attribute.name.span().of(prefix).strip_prefix(b"xmlns") {
             Some([]) => namespace_prefix.is_empty(),
             Some([b':', declared @ ..]) => !namespace_prefix.is_empty() && declared == namespace_prefix,
             _ => false,

@@ -1,6 +1,7 @@
 //! The attributes of one tag, as they stand.
 
-use super::chars::{is_space, skip_space};
+use super::chars::skip_space;
+use super::names::Name;
 use super::references::check_references;
 use super::{Span, XmlError, XmlProblem};
 use memchr::memchr;
@@ -8,11 +9,11 @@ use memchr::memchr;
 /// One attribute: where its name and its value (between the quotes) stand in the document.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attribute {
-    pub(crate) name: Span,
+    pub(crate) name: Name,
     pub(crate) value: Span,
 }
 
-/// Reads attributes one after the other. Names are not checked here; values are, except for their characters.
+/// Reads attributes one after the other. Their characters must have been checked.
 pub(crate) struct Attributes<'a> {
     document: &'a [u8],
     /// Where to go on.
@@ -37,11 +38,10 @@ impl<'a> Attributes<'a> {
     fn read(&mut self, name_start: usize) -> Result<Attribute, XmlError> {
         let tag = &self.document[..self.end];
         let malformed = |at| XmlProblem::Markup.at(at);
-        let name_length = tag[name_start..].iter().position(|&b| b == b'=' || is_space(b));
-        let name_end = name_start + name_length.ok_or_else(|| malformed(name_start))?;
-        let equals = skip_space(tag, name_end);
+        let name = Name::read(tag, name_start, self.end)?;
+        let equals = skip_space(tag, name.local.end);
         if tag.get(equals) != Some(&b'=') {
-            return Err(malformed(name_end));
+            return Err(malformed(equals));
         }
         let open = skip_space(tag, equals + 1);
         let quote = *tag.get(open).filter(|&&b| b == b'"' || b == b'\'').ok_or_else(|| malformed(equals))?;
@@ -55,7 +55,7 @@ impl<'a> Attributes<'a> {
             check_references(value, start)?;
         }
         self.at = end + 1;
-        Ok(Attribute { name: Span::new(name_start, name_end), value: Span::new(start, end) })
+        Ok(Attribute { name, value: Span::new(start, end) })
     }
 }
 

@@ -8,12 +8,14 @@
 mod attributes;
 mod chars;
 mod error;
+mod names;
 mod namespaces;
 mod references;
 mod tokenizer;
 
 pub(crate) use attributes::{Attribute, Attributes};
 pub(crate) use error::{XmlError, XmlProblem};
+pub(crate) use names::Name;
 pub(crate) use namespaces::{Known, Namespace};
 pub(crate) use references::{Place, decode_into};
 pub(crate) use tokenizer::{Token, Tokenizer};

@@ -3,12 +3,16 @@
 //! It is given everything received so far and remembers how far it has come, also in its search for the end of a token
 //! that is still arriving; so a document costs the same whether it comes at once or byte by byte.
 
-use super::chars::{check_characters, is_ncname, is_space, skip_space};
+use super::chars::{
+    AMPERSAND, GREATER_THAN, LESS_THAN, QUOTE, check_characters, check_classified, class, is_ncname, is_space,
+    skip_space,
+};
+use super::names::Name;
 use super::namespaces::Scopes;
 use super::references::check_references;
 use super::{Attribute, Attributes, Namespace, Span, XmlError, XmlProblem};
 use crate::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
-use memchr::{memchr, memchr3, memmem};
+use memchr::{memchr, memmem};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 const COMMENT: &[u8] = b"<!--";
@@ -36,7 +40,7 @@ pub(crate) struct StartTag {
     pub(crate) empty: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct OpenElement {
     name: Span,
     /// The declarations in scope outside it.
@@ -50,12 +54,14 @@ pub(crate) struct Tokenizer {
     at: usize,
     /// How far its end has been searched for.
     searched: usize,
-    /// The quote that was open there, 0 if none.
+    /// In a start tag, the quote that was open there, 0 if none.
     quote: u8,
+    /// The classes of the start tag's bytes up to there.
+    classes: u8,
     open: Vec<OpenElement>,
     scopes: Scopes,
     /// The current tag's attributes, kept for their space.
-    attributes: Vec<QualifiedName>,
+    attributes: Vec<(Name, Namespace)>,
     root_seen: bool,
     /// The last token; without its markup if it is text.
     span: Span,
@@ -70,6 +76,7 @@ impl Tokenizer {
             at: 0,
             searched: 0,
             quote: 0,
+            classes: 0,
             open: Vec::with_capacity(8),
             scopes: Scopes::with_capacity(16),
             attributes: Vec::with_capacity(8),
@@ -159,11 +166,11 @@ impl Tokenizer {
         }
         let span = Span::new(self.at, end);
         let text = span.of(document);
-        let specials = check_characters(text, span.start)?;
-        if specials.ampersand {
+        let classes = check_characters(text, span.start)?;
+        if classes & AMPERSAND != 0 {
             check_references(text, span.start)?;
         }
-        if specials.greater_than
+        if classes & GREATER_THAN != 0
             && let Some(offset) = memmem::find(text, b"]]>")
         {
             return Err(XmlProblem::Markup.at(span.start + offset));
@@ -234,34 +241,31 @@ impl Tokenizer {
     }
 
     fn end_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
-        let Some(close) = self.end_tag_end(document) else { return Ok(Read::Incomplete) };
-        let span = Span::new(self.at, close + 1);
-        let written = &document[span.start + 2..close];
-        let length = written.iter().rposition(|&b| !is_space(b)).map_or(0, |last| last + 1);
-        let written = &written[..length];
-        let Some(element) = self.open.pop().filter(|element| element.name.of(document) == written) else {
-            // Also where the end tag is malformed: a start tag with such a name was refused.
-            return Err(XmlProblem::EndTag.at(span.start));
+        let Some(&OpenElement { name, scope }) = self.open.last() else { return Err(XmlProblem::EndTag.at(self.at)) };
+        let name = name.of(document);
+        let named = self.at + 2;
+        let close = match document[named..].strip_prefix(name) {
+            Some([b'>', ..]) => named + name.len(),
+            _ => {
+                let Some(close) = self.find(document, 2, b">") else { return Ok(Read::Incomplete) };
+                let rest = document[named..close].strip_prefix(name);
+                // Whatever else is wrong with the tag: no element has such a name.
+                rest.filter(|rest| rest.iter().all(|&b| is_space(b))).ok_or(XmlProblem::EndTag.at(self.at))?;
+                close
+            }
         };
-        self.scopes.leave(element.scope);
-        self.consume(span.end);
-        self.span = span;
+        self.scopes.leave(scope);
+        self.open.pop();
+        self.span = Span::new(self.at, close + 1);
+        self.consume(close + 1);
         Ok(Read::Token(Token::End))
-    }
-
-    /// Where the `>` of an end tag stands; where it ought to, as a rule.
-    fn end_tag_end(&mut self, document: &[u8]) -> Option<usize> {
-        let expected = self.open.last().map_or(0, |element| self.at + 2 + element.name.end - element.name.start);
-        match document.get(expected) {
-            Some(b'>') if memchr(b'>', &document[self.at..expected]).is_none() => Some(expected),
-            _ => self.find(document, 2, b">"),
-        }
     }
 
     fn start_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
         let Some(close) = self.tag_end(document) else { return Ok(Read::Incomplete) };
         let span = Span::new(self.at, close + 1);
-        let specials = check_characters(&document[span.start + 1..close], span.start + 1)?;
+        let classes = std::mem::take(&mut self.classes);
+        check_classified(span.of(document), classes, span.start)?;
         if self.open.is_empty() && self.root_seen {
             return Err(XmlProblem::Markup.at(span.start));
         }
@@ -270,51 +274,51 @@ impl Tokenizer {
         }
         let empty = document[close - 1] == b'/';
         let inside = Span::new(span.start + 1, close - usize::from(empty));
-        let name_length = inside.of(document).iter().position(|&b| is_space(b)).unwrap_or(inside.end - inside.start);
-        let name = Span::new(inside.start, inside.start + name_length);
-        let (prefix, local) = split_name(document, name)?;
+        let name = Name::read(document, inside.start, inside.end)?;
+        let attributes = Span::new(name.local.end, inside.end);
+        if attributes.of(document).first().is_some_and(|&b| !is_space(b)) {
+            return Err(XmlProblem::Name.at(attributes.start));
+        }
 
         let scope = self.scopes.mark();
-        let attributes = Span::new(name.end, inside.end);
-        let plain = !specials.ampersand && !specials.less_than;
+        let plain = classes & (AMPERSAND | LESS_THAN) == 0;
         let read = if plain { Attributes::plain } else { Attributes::new };
         self.read_attributes(document, read(document, attributes))?;
-        let namespace = self.scopes.of_element(document, prefix)?;
-        if prefix.of(document) == b"xmlns" {
-            return Err(XmlProblem::UndeclaredPrefix.at(name.start));
+        let namespace = self.scopes.of_element(document, name.prefix)?;
+        if name.prefix.of(document) == b"xmlns" {
+            return Err(XmlProblem::UndeclaredPrefix.at(inside.start));
         }
         if empty {
             self.scopes.leave(scope);
         } else {
-            self.open.push(OpenElement { name, scope });
+            self.open.push(OpenElement { name: name.span(), scope });
         }
         self.root_seen = true;
         self.consume(span.end);
         self.span = span;
-        self.tag = StartTag { local, namespace, empty };
+        self.tag = StartTag { local: name.local, namespace, empty };
         Ok(Read::Token(Token::Start))
     }
 
-    /// Where the `>` stands that ends the tag: the first one outside quotes.
+    /// Where the `>` stands that ends the tag: the first one outside quotes. Collects the classes of what it passes.
     fn tag_end(&mut self, document: &[u8]) -> Option<usize> {
+        // Not the `<`: another one would be out of place.
         self.searched = self.searched.max(self.at + 1);
-        loop {
-            let unread = &document[self.searched..];
-            let found = match self.quote {
-                0 => memchr3(b'>', b'"', b'\'', unread),
-                quote => memchr(quote, unread),
-            };
-            let Some(offset) = found else {
-                self.searched = document.len();
-                return None;
-            };
-            let at = self.searched + offset;
-            if self.quote == 0 && document[at] == b'>' {
-                return Some(at);
+        for (at, &byte) in (self.searched..).zip(&document[self.searched..]) {
+            let class = class(byte);
+            self.classes |= class;
+            if class & (QUOTE | GREATER_THAN) == 0 {
+                continue;
             }
-            self.quote = if self.quote == 0 { document[at] } else { 0 };
-            self.searched = at + 1;
+            match self.quote {
+                0 if byte == b'>' => return Some(at),
+                0 => self.quote = byte,
+                open if open == byte => self.quote = 0,
+                _ => {}
+            }
         }
+        self.searched = document.len();
+        None
     }
 
     /// Declares the tag's namespaces and checks its other attributes.
@@ -324,13 +328,13 @@ impl Tokenizer {
         for (count, attribute) in attributes.enumerate() {
             let Attribute { name, value } = attribute?;
             if count == MAX_ATTRIBUTES {
-                return Err(XmlProblem::Attributes.at(name.start));
+                return Err(XmlProblem::Attributes.at(value.start));
             }
-            let (prefix, local) = split_name(document, name)?;
+            let Name { prefix, local } = name;
             match (prefix.of(document), local.of(document)) {
                 (b"", b"xmlns") => self.scopes.declare(document, scope, prefix, value)?,
                 (b"xmlns", _) => self.scopes.declare(document, scope, local, value)?,
-                _ => self.attributes.push(QualifiedName { prefix, local, namespace: Namespace::NONE }),
+                _ => self.attributes.push((name, Namespace::NONE)),
             }
         }
         self.check_attributes(document)
@@ -339,14 +343,14 @@ impl Tokenizer {
     /// Resolves the attributes' prefixes, now that all declarations are known, and refuses one that stands twice.
     fn check_attributes(&mut self, document: &[u8]) -> Result<(), XmlError> {
         for index in 0..self.attributes.len() {
-            let QualifiedName { prefix, local, mut namespace } = self.attributes[index];
+            let (Name { prefix, local }, mut namespace) = self.attributes[index];
             // Unlike an element, an attribute without a prefix is in no namespace.
             if prefix.start < prefix.end {
                 namespace = self.scopes.of_element(document, prefix)?;
-                self.attributes[index].namespace = namespace;
+                self.attributes[index].1 = namespace;
             }
-            let same = |earlier: &QualifiedName| {
-                earlier.local.of(document) == local.of(document) && earlier.namespace.is(namespace, document)
+            let same = |(earlier, resolved): &(Name, Namespace)| {
+                earlier.local.of(document) == local.of(document) && resolved.is(namespace, document)
             };
             if self.attributes[..index].iter().any(same) {
                 return Err(XmlProblem::DuplicateAttribute.at(prefix.start));
@@ -354,14 +358,6 @@ impl Tokenizer {
         }
         Ok(())
     }
-}
-
-/// The name of an attribute that is not a namespace declaration.
-#[derive(Debug, Clone, Copy)]
-struct QualifiedName {
-    prefix: Span,
-    local: Span,
-    namespace: Namespace,
 }
 
 /// What one step brought.
@@ -372,26 +368,13 @@ enum Read {
     Incomplete,
 }
 
-/// Prefix and local part of a name, both checked.
-fn split_name(document: &[u8], name: Span) -> Result<(Span, Span), XmlError> {
-    let colon = memchr(b':', name.of(document));
-    let (prefix, local) = match colon {
-        Some(offset) => (Span::new(name.start, name.start + offset), Span::new(name.start + offset + 1, name.end)),
-        None => (Span::new(name.start, name.start), name),
-    };
-    if (colon.is_some() && !is_ncname(prefix.of(document))) || !is_ncname(local.of(document)) {
-        return Err(XmlProblem::Name.at(name.start));
-    }
-    Ok((prefix, local))
-}
-
 /// XML 1.0 §2.8: version, then encoding, then standalone. The encoding itself was dealt with before.
 fn check_xml_declaration(document: &[u8], inside: Span) -> Result<(), XmlError> {
     let mut expected = [&b"version"[..], b"encoding", b"standalone"].into_iter();
     let mut version_seen = false;
     for attribute in Attributes::new(document, inside) {
         let attribute = attribute?;
-        let (name, value) = (attribute.name.of(document), attribute.value.of(document));
+        let (name, value) = (attribute.name.span().of(document), attribute.value.of(document));
         let in_order = expected.any(|next| next == name);
         let good = match name {
             b"version" => value.strip_prefix(b"1.").is_some_and(|minor| !minor.is_empty() && minor.is_ascii()),
@@ -400,7 +383,7 @@ fn check_xml_declaration(document: &[u8], inside: Span) -> Result<(), XmlError> 
         };
         version_seen |= name == b"version";
         if !in_order || !good || !version_seen {
-            return Err(XmlProblem::Markup.at(attribute.name.start));
+            return Err(XmlProblem::Markup.at(attribute.value.start));
         }
     }
     if version_seen { Ok(()) } else { Err(XmlProblem::Markup.at(inside.start)) }
