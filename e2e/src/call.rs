@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::case::{Ending, Expect, HangUp, Request};
 use crate::check::Observed;
-use crate::consumer::{ClientTls, Connection, TlsVersion};
+use crate::consumer::{ClientTls, Connection, Response, TlsVersion};
 use crate::content::Envelope;
 use crate::fixture::Scene;
 use crate::http::latin1;
@@ -182,15 +182,14 @@ fn read(connection: &mut Connection, request: &Request, expect: &Expect, observe
     let mut wanted = Some(expect);
     while let Some(expect) = wanted {
         let patience = expect.at_most_ms.map_or(PATIENCE, |most| PATIENCE.max(Duration::from_millis(most)));
-        match connection.read_response(to_head, patience) {
-            Ok(response) => observed.responses.push(response),
-            Err((part, broken)) => {
-                if part.status != 0 {
-                    observed.responses.push(part);
-                }
-                observed.broken = Some(broken);
-                return;
-            }
+        let mut response = Response::default();
+        let result = connection.read_response(&mut response, to_head, patience);
+        if response.status != 0 {
+            observed.responses.push(response);
+        }
+        if let Err(broken) = result {
+            observed.broken = Some(broken);
+            return;
         }
         wanted = expect.next.as_deref();
     }

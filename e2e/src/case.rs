@@ -1,6 +1,9 @@
 //! The form of a case file. Every field has a default that describes the ordinary call of the allowed consumer, so that a
 //! case says only what it is about; an unknown field is an error, so that nothing is silently not checked.
 
+mod expect;
+mod request;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +13,10 @@ use serde_json::Value;
 
 use crate::content::Content;
 use crate::fixture::Setting;
-use crate::script::{Script, Trickle};
+use crate::script::Script;
 
-/// The address of the ordinary call.
-pub const ADDRESS: &str = "SE2321000131-E000000000001";
-/// The contract of the ordinary call.
-pub const CONTRACT: &str = "urn:riv:test:GetThingResponder:1";
+pub use expect::{Ending, Expect, Headers, ProducerExpect, Values};
+pub use request::{HangUp, Request};
 
 /// A case as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -174,219 +175,6 @@ pub struct Run {
     /// Texts that it does not print.
     #[serde(default)]
     pub lacks: Vec<String>,
-}
-
-/// What a consumer sends.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Request {
-    /// Name of the consumer's certificate; `nobody` sends none.
-    pub r#as: String,
-    /// `1.3`, `1.2` or `plain`.
-    pub tls: String,
-    /// Whether the TLS session of an earlier connection may be resumed.
-    pub resume: bool,
-    /// Name of the port that is called.
-    pub listener: String,
-    /// A connection that is kept under this name for later steps.
-    pub connection: Option<String>,
-    /// Method.
-    pub method: String,
-    /// Request target.
-    pub target: String,
-    /// Version.
-    pub version: String,
-    /// Header lines. One with the name of an ordinary header replaces it.
-    pub headers: Vec<String>,
-    /// Ordinary headers that are left out (`Host`, `Content-Type`, `SOAPAction`, `Content-Length`).
-    pub without: Vec<String>,
-    /// Logical address of the envelope.
-    pub address: String,
-    /// Contract of the envelope.
-    pub contract: String,
-    /// Profile of the envelope.
-    pub profile: String,
-    /// XML inside the operation element.
-    pub payload: Content,
-    /// The whole body instead of the envelope.
-    pub body: Option<Content>,
-    /// Sent in chunks of this size.
-    pub chunked: Option<usize>,
-    /// Exact bytes of the whole request.
-    pub raw: Option<Content>,
-    /// Sent in portions.
-    pub trickle: Option<Trickle>,
-    /// Only this many bytes are sent.
-    pub cut: Option<usize>,
-    /// The body is held back until the platform says 100 Continue.
-    pub wait_for_continue: bool,
-    /// The consumer stops sending (half-close) after the request.
-    pub half_close: bool,
-    /// The consumer goes away without reading the answer.
-    pub hang_up: Option<HangUp>,
-    /// Waits for this producer to have begun to receive a request before hanging up.
-    pub after_producer: Option<String>,
-}
-
-/// How a consumer goes away.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum HangUp {
-    /// Orderly.
-    Close,
-    /// With a reset.
-    Reset,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        let text = str::to_owned;
-        Self {
-            r#as: text("allowed"),
-            tls: text("1.3"),
-            resume: false,
-            listener: text("consumers"),
-            connection: None,
-            method: text("POST"),
-            target: text("/vp/test"),
-            version: text("HTTP/1.1"),
-            headers: Vec::new(),
-            without: Vec::new(),
-            address: text(ADDRESS),
-            contract: text(CONTRACT),
-            profile: text("rivtabp21"),
-            payload: Content::Text(text("<c:id>1</c:id>")),
-            body: None,
-            chunked: None,
-            raw: None,
-            trickle: None,
-            cut: None,
-            wait_for_continue: false,
-            half_close: false,
-            hang_up: None,
-            after_producer: None,
-        }
-    }
-}
-
-/// Header expectations: a pattern, several values in order, or `null` for a header that must not be there.
-pub type Headers = BTreeMap<String, Option<Values>>;
-
-/// One or several patterns.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum Values {
-    /// One.
-    One(String),
-    /// Several, in order.
-    Several(Vec<String>),
-}
-
-/// What must come of a request. What is not named is not looked at, except that a fault of ours (`code`) must have the
-/// layout of rules §6 and, for the codes that are decided before it, must not have reached any producer.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Expect {
-    /// Status.
-    pub status: Option<u16>,
-    /// Headers of the answer.
-    pub headers: Headers,
-    /// The VP code of a fault of ours.
-    pub code: Option<String>,
-    /// The text after `VPnnn [platform name] `.
-    pub text: Option<String>,
-    /// Texts that the detail contains.
-    pub detail: Vec<String>,
-    /// Texts that it does not.
-    pub detail_lacks: Vec<String>,
-    /// The whole detail.
-    pub detail_is: Option<String>,
-    /// The body, exactly.
-    pub body: Option<Content>,
-    /// Texts in the body.
-    pub body_contains: Vec<String>,
-    /// Texts that are not.
-    pub body_lacks: Vec<String>,
-    /// Length of the body.
-    pub body_bytes: Option<usize>,
-    /// The answer is `text/plain`: one sentence.
-    pub sentence: bool,
-    /// 1xx answers before the final one.
-    pub interim: Option<Vec<u16>>,
-    /// What becomes of the connection.
-    pub connection: Option<Ending>,
-    /// The TLS handshake was refused, with an alert whose name contains this text.
-    pub refused: Option<String>,
-    /// Whether the TLS session was resumed.
-    pub resumed: Option<bool>,
-    /// At least this long, in milliseconds.
-    pub at_least_ms: Option<u64>,
-    /// At most this long, in milliseconds.
-    pub at_most_ms: Option<u64>,
-    /// What the producer `p1` received.
-    pub producer: Option<ProducerExpect>,
-    /// What other producers received.
-    pub producers: BTreeMap<String, ProducerExpect>,
-    /// Log lines that must be there: field and pattern, `null` for a field that must not be in that line.
-    pub log: Vec<BTreeMap<String, Value>>,
-    /// How many log lines about this call there are.
-    pub log_count: Option<usize>,
-    /// Texts that no log line of this case contains.
-    pub log_lacks: Vec<String>,
-    /// Expectations of the next answer on the same connection (pipelining).
-    pub next: Option<Box<Self>>,
-}
-
-/// What becomes of a connection after (or in) an answer.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ending {
-    /// It stays open.
-    Open,
-    /// It closes in an orderly way after the answer.
-    Closed,
-    /// It breaks off inside the answer, or instead of it.
-    Aborted,
-    /// Closed in an orderly way instead of an answer.
-    NoAnswer,
-    /// Ended instead of an answer, in whatever way.
-    Unanswered,
-    /// Not left open, in whatever way: after an answer or instead of one.
-    Finished,
-}
-
-/// What a producer must have received.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ProducerExpect {
-    /// Number of requests.
-    pub count: Option<usize>,
-    /// Over how many different connections.
-    pub connections: Option<usize>,
-    /// Method of the last request, as all below.
-    pub method: Option<String>,
-    /// Request target.
-    pub target: Option<String>,
-    /// Headers.
-    pub headers: Headers,
-    /// The body, exactly.
-    pub body: Option<Content>,
-    /// The body is byte for byte what the consumer sent.
-    pub body_same: bool,
-    /// Texts in the body.
-    pub body_contains: Vec<String>,
-    /// Texts that are not.
-    pub body_lacks: Vec<String>,
-    /// `length`, `chunked` or `nothing`.
-    pub framing: Option<String>,
-    /// Trailer lines, exactly.
-    pub trailers: Option<Vec<(String, String)>>,
-    /// Whether the whole request came.
-    pub complete: Option<bool>,
-    /// Whether the platform hung up.
-    pub abandoned: Option<bool>,
-    /// Whether the platform presented its client certificate.
-    pub with_certificate: Option<bool>,
 }
 
 /// A case with its place.

@@ -1,9 +1,9 @@
 //! Compares what happened with what a case expects, and says every difference in a sentence: expected this, got that.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod fault;
+mod log;
 
-use serde_json::Value;
+use std::time::Duration;
 
 use crate::case::{Ending, Expect, Headers, ProducerExpect, Values};
 use crate::consumer::Response;
@@ -11,6 +11,9 @@ use crate::http::{Framing, Head, latin1};
 use crate::matcher::matches;
 use crate::producer::Received;
 use crate::wire::Broken;
+
+pub use fault::decided_before_producer;
+pub use log::log_line_matches;
 
 /// What a consumer saw.
 #[derive(Debug, Clone, Default)]
@@ -175,7 +178,7 @@ fn answer(expect: &Expect, response: &Response, platform_name: &str, differences
     }
     headers("header of the answer", &expect.headers, &response.message.head, differences);
     if let Some(code) = &expect.code {
-        fault(code, expect, response, platform_name, differences);
+        fault::compare(code, expect, response, platform_name, differences);
     }
     if let Some(expected) = &expect.body
         && expected.bytes() != response.message.body
@@ -220,76 +223,6 @@ fn headers(what: &str, expected: &Headers, head: &Head, differences: &mut Differ
     }
 }
 
-/// The codes that blame the caller; all others blame a server, VP007 among them (rules §6).
-const CLIENT_CODES: [&str; 9] = ["VP001", "VP002", "VP003", "VP004", "VP005", "VP011", "VP013", "VP015", "VP016"];
-
-/// The codes that may be decided after a request has begun to reach a producer.
-const PRODUCER_CODES: [&str; 3] = ["VP009", "VP015", "VP016"];
-
-/// Whether a fault with `code` is decided before any producer is called.
-pub fn decided_before_producer(code: &str) -> bool {
-    !PRODUCER_CODES.contains(&code)
-}
-
-fn fault(code: &str, expect: &Expect, response: &Response, platform_name: &str, differences: &mut Differences) {
-    let head = &response.message.head;
-    let fixed = BTreeMap::from([
-        ("content-type".to_owned(), Some(Values::One("text/xml; charset=UTF-8".to_owned()))),
-        ("x-skltp-correlation-id".to_owned(), Some(Values::One("<any>".to_owned()))),
-        ("x-skltp-prt".to_owned(), None),
-    ]);
-    headers("header of the fault", &fixed, head, differences);
-    let body = utf8(&response.message.body);
-    let Some(parts) = FaultParts::parse(&body) else {
-        return differences.note("fault", format!("the layout of rules §6 with {code}"), shortened(&body));
-    };
-    let side = if CLIENT_CODES.contains(&code) { "SOAP-ENV:Client" } else { "SOAP-ENV:Server" };
-    differences.equal("faultcode", &side, &parts.code);
-    let prefix = format!("{code} [{platform_name}] ");
-    match parts.string.strip_prefix(&prefix) {
-        None => differences.note("faultstring", format!("{prefix:?} first"), shortened(parts.string)),
-        Some("") => differences.note("faultstring", "a text after the platform's name", "none"),
-        Some(text) if expect.text.as_deref().is_some_and(|wanted| wanted != text) => {
-            differences.note("text of the fault", expect.text.as_deref().unwrap_or_default(), text);
-        }
-        Some(_) => {}
-    }
-    let detail = unescaped(parts.detail);
-    differences.contains("detail", &detail, &expect.detail, &expect.detail_lacks);
-    if let Some(whole) = &expect.detail_is {
-        differences.equal("detail", whole, &detail);
-    }
-}
-
-fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
-}
-
-struct FaultParts<'a> {
-    code: &'a str,
-    string: &'a str,
-    detail: &'a str,
-}
-
-impl<'a> FaultParts<'a> {
-    /// Takes the fault apart by its exact layout (rules §6); `None` when one byte of it differs.
-    fn parse(body: &'a str) -> Option<Self> {
-        let envelope = "<SOAP-ENV:Envelope xmlns:SOAP-ENV=\"http://schemas.xmlsoap.org/soap/envelope/\">";
-        let rest = body.strip_prefix(envelope)?;
-        let header = ["<SOAP-ENV:Header/>", "<SOAP-ENV:Header></SOAP-ENV:Header>"];
-        let rest = header.iter().find_map(|header| rest.strip_prefix(header))?;
-        let rest = rest.strip_prefix("<SOAP-ENV:Body><SOAP-ENV:Fault><faultcode>")?;
-        let (code, rest) = rest.split_once("</faultcode><faultstring>")?;
-        let (string, rest) = rest.split_once("</faultstring><detail>")?;
-        let rest = rest.strip_suffix("</detail></SOAP-ENV:Fault></SOAP-ENV:Body></SOAP-ENV:Envelope>")?;
-        let detail = match rest {
-            "<detailString/>" => "",
-            _ => rest.strip_prefix("<detailString>")?.strip_suffix("</detailString>")?,
-        };
-        (!detail.contains('<')).then_some(Self { code, string, detail })
-    }
-}
-
 /// Whether a producer received what it should have.
 pub fn received(
     name: &str,
@@ -326,7 +259,7 @@ fn request(name: &str, expect: &ProducerExpect, last: &Received, sent: &[u8], di
     headers(&format!("header at {name}:"), &expect.headers, &last.head, differences);
     let body = utf8(&last.body);
     let exact = expect.body.as_ref().map(crate::content::Content::bytes);
-    if let Some(wanted) = exact.as_deref().or(expect.body_same.then_some(sent))
+    if let Some(wanted) = exact.as_deref().or_else(|| expect.body_same.then_some(sent))
         && wanted != last.body
     {
         differences.note(&format!("body at {name}"), shortened(&utf8(wanted)), shortened(&body));
@@ -354,50 +287,9 @@ fn request(name: &str, expect: &ProducerExpect, last: &Received, sent: &[u8], di
     }
 }
 
-/// The value of a dotted field name in a log line, whether it was written flat or nested.
-pub fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
-    if let Some(value) = line.get(name) {
-        return Some(value);
-    }
-    name.match_indices('.').find_map(|(at, _)| field(line.get(&name[..at])?, &name[at + 1..]))
-}
-
-/// Whether a log line has all of `fields`.
-pub fn log_line_matches(fields: &BTreeMap<String, Value>, line: &str) -> bool {
-    let Ok(line) = serde_json::from_str::<Value>(line) else { return false };
-    fields.iter().all(|(name, expected)| match (expected, field(&line, name)) {
-        (Value::Null, got) => got.is_none_or(Value::is_null),
-        (Value::String(pattern), Some(Value::String(got))) => matches(pattern, got),
-        (Value::String(pattern), Some(Value::Number(got))) => matches(pattern, &got.to_string()),
-        (expected, got) => got == Some(expected),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_fault_is_taken_apart_by_its_exact_layout() {
-        let body = "<SOAP-ENV:Envelope xmlns:SOAP-ENV=\"http://schemas.xmlsoap.org/soap/envelope/\"><SOAP-ENV:Header/>\
-            <SOAP-ENV:Body><SOAP-ENV:Fault><faultcode>SOAP-ENV:Client</faultcode><faultstring>VP004 [n] t</faultstring>\
-            <detail><detailString>d</detailString></detail></SOAP-ENV:Fault></SOAP-ENV:Body></SOAP-ENV:Envelope>";
-        let parts = FaultParts::parse(body).expect("the layout");
-        assert_eq!((parts.code, parts.string, parts.detail), ("SOAP-ENV:Client", "VP004 [n] t", "d"));
-        assert!(FaultParts::parse(&body.replace("<detail>", "<detail> ")).is_none());
-        assert!(FaultParts::parse(&format!("<?xml version=\"1.0\"?>{body}")).is_none());
-    }
-
-    #[test]
-    fn log_fields_are_found_flat_and_nested() {
-        let line = json!({"a.b": 1, "c": {"d.e": "x"}});
-        assert_eq!(field(&line, "a.b"), Some(&json!(1)));
-        assert_eq!(field(&line, "c.d.e"), Some(&json!("x")));
-        assert_eq!(field(&line, "c.x"), None);
-        let fields = BTreeMap::from([("c.d.e".to_owned(), json!("x")), ("z".to_owned(), Value::Null)]);
-        assert!(log_line_matches(&fields, &line.to_string()));
-    }
 
     #[test]
     fn differences_are_noticed() {

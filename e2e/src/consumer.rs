@@ -134,14 +134,9 @@ impl Connection {
         }
     }
 
-    /// Reads one answer. `to_head` says that the request was a HEAD, whose answer has no body.
-    pub fn read_response(&mut self, to_head: bool, patience: Duration) -> Result<Response, (Response, Broken)> {
-        let mut response = Response::default();
-        self.read_into(&mut response, to_head, patience).map_err(|broken| (response.clone(), broken))?;
-        Ok(response)
-    }
-
-    fn read_into(&mut self, response: &mut Response, to_head: bool, patience: Duration) -> Result<(), Broken> {
+    /// Reads one answer into `response`, which keeps what came before a break. `to_head` says that the request was a HEAD,
+    /// whose answer has no body.
+    pub fn read_response(&mut self, response: &mut Response, to_head: bool, patience: Duration) -> Result<(), Broken> {
         self.reader.wire.patience(patience)?;
         loop {
             let head = self.reader.head()?;

@@ -221,11 +221,8 @@ fn launch(command: &[String], root: &Path, variables: &Variables, unready: bool)
     let (program, arguments) = command.split_first().context("a command has a program")?;
     let admin = (Ipv4Addr::LOCALHOST, admin.parse()?).into();
     let mut platform = Platform::start(&binary(program)?, arguments, root, admin)?;
-    if unready {
-        platform.wait_alive()?
-    } else {
-        platform.wait_ready()?
-    }
+    let started = if unready { platform.wait_alive() } else { platform.wait_ready() };
+    started?;
     Ok(platform)
 }
 

@@ -96,6 +96,11 @@ impl Platform {
         Ok(Self { child, output, errors, admin })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged.
     pub fn output(&self) -> &Output {
         &self.output
@@ -153,8 +158,10 @@ impl Platform {
         let mut connection = consumers.connect(self.admin, None)??;
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         connection.wire().send(request.as_bytes())?;
-        let answer = connection.read_response(false, Duration::from_secs(5));
-        answer.map_err(|(_, broken)| broken).context("the admin port does not answer")
+        let mut response = Response::default();
+        let read = connection.read_response(&mut response, false, Duration::from_secs(5));
+        read.context("the admin port does not answer")?;
+        Ok(response)
     }
 
     /// Whether the process has not ended.

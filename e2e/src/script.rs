@@ -182,7 +182,7 @@ pub enum Script {
     /// Several answers in turn; the last repeats.
     InTurn(Vec<Answer>),
     /// One answer, always.
-    Always(Answer),
+    Always(Box<Answer>),
 }
 
 impl Script {
@@ -190,7 +190,7 @@ impl Script {
     pub fn answer(&self, index: usize) -> Answer {
         match self {
             Self::Ordinary => Answer::default(),
-            Self::Always(answer) => answer.clone(),
+            Self::Always(answer) => (**answer).clone(),
             Self::InTurn(answers) => {
                 answers.get(index.min(answers.len().saturating_sub(1))).cloned().unwrap_or_default()
             }

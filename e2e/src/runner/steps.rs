@@ -24,11 +24,14 @@ const LAG: Duration = Duration::from_secs(3);
 /// The pause between two attempts at something that takes effect in a moment.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
 
+/// What came of a call, and its connection if it can be used again.
+type Called = (Observed, Option<Connection>);
+
 /// What the steps of a case share.
 struct Course<'a> {
     world: &'a mut World,
     kept: HashMap<String, Connection>,
-    background: HashMap<String, Receiver<Result<(Observed, Option<Connection>)>>>,
+    background: HashMap<String, Receiver<Result<Called>>>,
     /// Where the log stood when the case began.
     mark: usize,
     /// How many requests each producer had when the call began.
@@ -329,9 +332,7 @@ impl Course<'_> {
     }
 }
 
-fn named<'a>(
-    expectations: &'a BTreeMap<String, ProducerExpect>,
-) -> impl Iterator<Item = (&'a str, &'a ProducerExpect)> {
+fn named(expectations: &BTreeMap<String, ProducerExpect>) -> impl Iterator<Item = (&str, &ProducerExpect)> {
     expectations.iter().map(|(name, wanted)| (name.as_str(), wanted))
 }
 
