@@ -16,6 +16,7 @@ use rustls::HandshakeKind;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -25,10 +26,10 @@ use tokio_rustls::TlsAcceptor;
 
 /// A verdict is looked at again after so many seconds even if it would hold longer.
 const MAX_STANDING: i64 = 3600;
-/// How long an orderly close may take, the reading of what a consumer still sends included.
+/// How long a handshake may take a place among those that are worked on; then it goes on without one.
+const HANDSHAKE_PLACE: Duration = Duration::from_secs(1);
+/// How long a connection that is being closed may send nothing.
 const LINGER: Duration = Duration::from_secs(2);
-/// Most bytes of a request that nobody wants that are read while its connection is closed.
-const MAX_LINGER_BYTES: usize = 1024 * 1024;
 
 /// Serves a connection from its first byte to its last.
 pub(crate) async fn serve(worker: &Worker, tcp: TcpStream, peer: SocketAddr, name: &Arc<str>) {
@@ -77,12 +78,20 @@ async fn handshake(
 ) -> Result<(Conn, Option<Standing>), Option<Refused>> {
     let limit = settings.platform.timeouts.handshake;
     let accept = async {
-        let _place = worker.shared.handshakes.acquire().await;
         // Load balancers probe by opening and closing a connection: where no byte came, nothing was refused.
         if !matches!(tcp.peek(&mut [0]).await, Ok(1)) {
             return Err(None);
         }
-        let accepted = TlsAcceptor::from(server.config.clone()).accept(tcp).await;
+        let place = worker.shared.handshakes.acquire().await;
+        let mut handshake = pin!(TlsAcceptor::from(server.config.clone()).accept(tcp));
+        // A place is for work. Who lets us wait loses it, or a few silent peers would keep everybody else out.
+        let accepted = match timeout(HANDSHAKE_PLACE, &mut handshake).await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                drop(place);
+                handshake.await
+            }
+        };
         accepted.map_err(|e| {
             Some(Refused { reason: None, refusal: Some(tls::explain_handshake(&e)), error: e.to_string() })
         })
@@ -312,25 +321,26 @@ impl<'a> Connection<'a> {
         After::Close
     }
 
-    /// Sends what is left to send, says goodbye, and reads on for a moment: a reset would tear the answer out of the
-    /// consumer's hands.
+    /// Sends what is left to send, says goodbye, and reads on as long as the consumer sends, within the limits of a
+    /// message: many send all of a request before they listen, and a reset would tear the answer out of their hands.
     async fn close(&mut self) {
         let conn = &mut self.conn;
+        let platform = &self.settings.platform;
         let goodbye = async {
             if poll_fn(|cx| conn.poll_drain(cx)).await.is_err() || poll_fn(|cx| conn.poll_shutdown(cx)).await.is_err() {
                 return;
             }
             let mut discarded = 0;
-            while discarded < MAX_LINGER_BYTES {
+            while discarded < platform.limits.message_bytes {
                 conn.input.clear();
-                match poll_fn(|cx| conn.poll_fill(cx)).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(n) => discarded += n,
+                match timeout(LINGER, poll_fn(|cx| conn.poll_fill(cx))).await {
+                    Err(_) | Ok(Ok(0) | Err(_)) => return,
+                    Ok(Ok(n)) => discarded += n,
                 }
             }
         };
         // Whether it was said in time or not, the connection ends now.
-        let _ = timeout(LINGER, goodbye).await;
+        let _ = timeout(platform.timeouts.body_idle, goodbye).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Step 12: the producer. Endpoints are tried in their order until one takes the connection; then the request is
 //! streamed, and the answer, once it is known what it is, streamed back (rules §7).
 
-use super::Call;
+use super::{After, Call};
 use super::decide::Plan;
 use super::envelope::Message;
 use super::failure::Failure;
@@ -32,6 +32,8 @@ struct Outgoing {
     prefix: Bytes,
     /// The whole length, where the consumer announced one and the platform did not change the encoding.
     length: Option<u64>,
+    /// How many bytes had been taken from the consumer for the prefix.
+    taken: u64,
     encoding: Encoding,
     multipart: bool,
 }
@@ -57,7 +59,7 @@ pub(super) async fn forward(
     plan: &Plan<'_>,
     said: &Said<'_>,
     record: &mut CallRecord,
-) -> Result<(), Failure> {
+) -> Result<After, Failure> {
     if let Some(limit) = plan.max_message_bytes {
         body.limit_to(limit);
         if body.exceeds_limit() {
@@ -92,7 +94,7 @@ fn prepare(call: &Call<'_>, body: &Pump, message: Message, plan: &Plan<'_>) -> R
         _ => None,
     };
     debug_assert!(body.moved() > 0 || length == Some(0));
-    Ok(Outgoing { prefix, length, encoding, multipart })
+    Ok(Outgoing { prefix, length, taken: body.moved(), encoding, multipart })
 }
 
 #[allow(clippy::too_many_arguments, reason = "see `forward`")]
@@ -105,7 +107,7 @@ async fn exchange(
     plan: &Plan<'_>,
     said: &Said<'_>,
     record: &mut CallRecord,
-) -> Result<(), Failure> {
+) -> Result<After, Failure> {
     let mut failed = None;
     loop {
         let called = Instant::now();
@@ -114,15 +116,15 @@ async fn exchange(
         let encoder = write_request(call, &mut line, outgoing, said, internal);
         encoder.append(&mut line.producer.conn.output, &outgoing.prefix);
         body.send_as(encoder);
-        let head_limit = call.cx.settings.platform.limits.head_bytes;
-        let mut exchange = Exchange::new(consumer, &mut line.producer.conn, body, clocks, head_limit);
+        let limits = &call.cx.settings.platform.limits;
+        let mut exchange = Exchange::new(consumer, &mut line.producer.conn, body, clocks, limits);
         let answer = match exchange.answer_head().await {
             Ok(answer) => answer,
             Err(error @ (ExchangeError::ProducerClosed | ExchangeError::ProducerBroke(_)))
                 if plan.idempotent
                     && failed.is_none()
                     && body.is_taken()
-                    && body.moved() <= outgoing.prefix.len() as u64 =>
+                    && body.moved() == outgoing.taken =>
             {
                 tracing::debug!(%error, "an idempotent request is sent once more");
                 body.rewind();
@@ -133,14 +135,15 @@ async fn exchange(
             Err(error) => return Err(count(&line.metrics, Failure::before_answer(&error, &line.endpoint.url))),
         };
         let relayed = relay(call, exchange, answer, &line.endpoint, outgoing, called, record).await;
-        if let Some(peer_idle) = relayed.map_err(|failure| count(&line.metrics, failure))? {
+        let Relayed { after, reusable_for } = relayed.map_err(|failure| count(&line.metrics, failure))?;
+        if let Some(peer_idle) = reusable_for {
             let platform = &call.cx.settings.platform;
             let idle = platform.timeouts.upstream_idle.min(peer_idle);
             let limit = platform.limits.idle_per_endpoint;
             call.cx.worker.pool.put(line.key, line.producer, idle, limit, &line.metrics);
         }
         line.metrics.call_finished(called.elapsed());
-        return Ok(());
+        return Ok(after);
     }
 }
 
@@ -232,7 +235,7 @@ async fn open_line(
                 let kind = match error {
                     ConnectError::Tcp(_) => ProducerFailure::Connect,
                     ConnectError::TimedOut(_) => ProducerFailure::ConnectTimeout,
-                    ConnectError::Tls(_) | ConnectError::Name => ProducerFailure::Tls,
+                    ConnectError::Tls(_) | ConnectError::Expired | ConnectError::Name => ProducerFailure::Tls,
                 };
                 refusal = Some(count(&metrics, Failure::producer(route.url, kind, error.to_string(), None)));
             }
@@ -241,8 +244,15 @@ async fn open_line(
     Err(refusal.unwrap_or_else(|| Failure::fault(Fault::platform("the route has no endpoint"), "endpoint")))
 }
 
-/// Tells what the answer is, and relays it if it may be. Returns for how long the producer lets the connection idle, if
-/// it can be used again.
+/// What becomes of the two connections of an answer that has been relayed whole.
+struct Relayed {
+    /// What the consumer was told about its connection.
+    after: After,
+    /// For how long the producer lets its connection idle, if it can be used again.
+    reusable_for: Option<Duration>,
+}
+
+/// Tells what the answer is, and relays it if it may be.
 async fn relay(
     call: &Call<'_>,
     mut exchange: Exchange<'_>,
@@ -251,7 +261,7 @@ async fn relay(
     outgoing: &Outgoing,
     called: Instant,
     record: &mut CallRecord,
-) -> Result<Option<Duration>, Failure> {
+) -> Result<Relayed, Failure> {
     let url = &endpoint.url;
     let peek_limit = call.cx.settings.platform.limits.peek_bytes;
     let mut pump = Pump::new(answer.framing, u64::MAX);
@@ -291,7 +301,10 @@ async fn relay(
     record.status = status;
 
     let back = Back::of(&answer, outgoing.encoding);
-    let close = call.closes(exchange.request);
+    let framing = if back.recode.is_untouched() { answer.framing } else { Framing::Chunked };
+    // HTTP/1.0 knows no chunks: only the close tells where a body of unknown length ends.
+    let unframed = call.head.http10 && !matches!(framing, Framing::Length(_));
+    let close = unframed || call.closes(exchange.request);
     let returned = Returned {
         status,
         correlation_id: &call.correlation_id,
@@ -300,7 +313,6 @@ async fn relay(
         http10: call.head.http10,
         content_type: back.content_type.as_deref(),
     };
-    let framing = if back.recode.is_untouched() { answer.framing } else { Framing::Chunked };
     let encoder = write_answer_head(&mut exchange.consumer.output, &answer, framing, &returned);
     pump.convert(back.recode);
     pump.send_as(encoder);
@@ -310,7 +322,8 @@ async fn relay(
     relayed.map_err(Failure::after_answer_began)?;
 
     let reusable = exchange.request_sent() && !answer.close;
-    Ok(reusable.then(|| announced_idle(&answer)))
+    let after = if close { After::Close } else { After::KeepAlive };
+    Ok(Relayed { after, reusable_for: reusable.then(|| announced_idle(&answer)) })
 }
 
 async fn read_prefix(

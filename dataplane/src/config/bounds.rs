@@ -28,7 +28,8 @@ pub struct Limits {
     /// Open connections of consumers, of all listeners together. Over it, a new one is closed at once. Default: 10,000.
     #[serde(deserialize_with = "count")]
     pub connections: usize,
-    /// TLS handshakes under way. Over it, new connections wait in the accept queue. Default: 256.
+    /// TLS handshakes worked on at a time; one that waits for its peer does not count after a second. Over it, new
+    /// connections wait. Default: 256.
     #[serde(deserialize_with = "count")]
     pub handshakes_in_flight: usize,
     /// Calls under way in this process. Over it: 503 with a VP012 fault. Default: 4,000.

@@ -8,6 +8,7 @@ mod pump;
 pub(crate) use clock::{IdleClock, ProducerClock};
 pub(crate) use pump::{Pump, PumpError, Recode, Waiting};
 
+use crate::config::Limits;
 use crate::http1::{BodyError, Conn, HeadError, ResponseHead, parse_response};
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -57,9 +58,8 @@ pub(crate) struct Exchange<'a> {
     pub producer: &'a mut Conn,
     /// The request body, towards the producer.
     pub request: &'a mut Pump,
-    /// Most bytes of an answer's head.
-    pub head_limit: usize,
     clocks: &'a mut Clocks,
+    limits: &'a Limits,
     request_failed: Option<io::Error>,
     interim: u8,
 }
@@ -71,9 +71,9 @@ impl<'a> Exchange<'a> {
         producer: &'a mut Conn,
         request: &'a mut Pump,
         clocks: &'a mut Clocks,
-        head_limit: usize,
+        limits: &'a Limits,
     ) -> Self {
-        Self { consumer, producer, request, head_limit, clocks, request_failed: None, interim: 0 }
+        Self { consumer, producer, request, clocks, limits, request_failed: None, interim: 0 }
     }
 
     /// Whether the whole request has left for the producer.
@@ -156,7 +156,7 @@ impl<'a> Exchange<'a> {
 
     fn poll_answer_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, ExchangeError>> {
         loop {
-            match parse_response(&mut self.producer.input, self.head_limit) {
+            match parse_response(&mut self.producer.input, self.limits.head_bytes, self.limits.header_count) {
                 Err(e) => return Poll::Ready(Err(ExchangeError::AnswerHead(e))),
                 Ok(Some(head)) if head.is_interim() => {
                     self.interim += 1;

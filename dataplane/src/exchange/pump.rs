@@ -162,7 +162,7 @@ impl Pump {
             match source.poll_fill(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(PumpError::Source(e))),
-                Poll::Ready(Ok(0)) => self.decoder.end_of_input().map_err(PumpError::Body)?,
+                Poll::Ready(Ok(0)) => self.decoder.end_of_input(source.ended_in_order()).map_err(PumpError::Body)?,
                 Poll::Ready(Ok(_)) => {}
             }
         }
@@ -195,7 +195,7 @@ impl Pump {
                     return Poll::Pending;
                 }
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(PumpError::Source(e))),
-                Poll::Ready(Ok(0)) => self.decoder.end_of_input().map_err(PumpError::Body)?,
+                Poll::Ready(Ok(0)) => self.decoder.end_of_input(source.ended_in_order()).map_err(PumpError::Body)?,
                 Poll::Ready(Ok(_)) => {}
             }
         }

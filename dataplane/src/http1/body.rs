@@ -43,6 +43,7 @@ enum State {
     ChunkSize,
     ChunkData(u64),
     ChunkEnd,
+    /// With so many bytes of them still allowed.
     Trailers(usize),
     UntilClose,
     Done,
@@ -93,7 +94,7 @@ impl Decoder {
                     Some(end) => {
                         let size = chunk_size(&input[..end])?;
                         input.advance(end + 2);
-                        self.state = if size == 0 { State::Trailers(0) } else { State::ChunkData(size) };
+                        self.state = if size == 0 { State::Trailers(MAX_TRAILERS) } else { State::ChunkData(size) };
                     }
                 },
                 State::ChunkEnd => {
@@ -106,11 +107,16 @@ impl Decoder {
                     input.advance(2);
                     self.state = State::ChunkSize;
                 }
-                State::Trailers(seen) => match line(input, MAX_TRAILERS - seen)? {
+                State::Trailers(left) => match line(input, left)? {
                     None => return Ok(&[]),
+                    Some(0) => {
+                        input.advance(2);
+                        self.state = State::Done;
+                    }
                     Some(end) => {
+                        let left = left.checked_sub(end + 2).filter(|_| is_field(&input[..end]));
+                        self.state = State::Trailers(left.ok_or(BodyError::Chunked)?);
                         input.advance(end + 2);
-                        self.state = if end == 0 { State::Done } else { State::Trailers(seen + end + 2) };
                     }
                 },
             }
@@ -130,13 +136,14 @@ impl Decoder {
         };
     }
 
-    /// Tells the decoder that the peer closed its side.
+    /// Tells the decoder that the peer closed its side, and whether it did so in order.
     ///
     /// # Errors
     /// [`BodyError::Truncated`] unless that is how this body ends.
-    pub fn end_of_input(&mut self) -> Result<(), BodyError> {
+    pub fn end_of_input(&mut self, in_order: bool) -> Result<(), BodyError> {
         match self.state {
-            State::Done | State::UntilClose => {
+            State::Done => Ok(()),
+            State::UntilClose if in_order => {
                 self.state = State::Done;
                 Ok(())
             }
@@ -157,13 +164,21 @@ fn line(input: &[u8], limit: usize) -> Result<Option<usize>, BodyError> {
 
 fn chunk_size(line: &[u8]) -> Result<u64, BodyError> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    let rest = line[digits..].trim_ascii_start();
-    let extension_ok = rest.is_empty() || rest[0] == b';';
+    let after = line[digits..].iter().find(|b| !matches!(b, b' ' | b'\t'));
+    let extension_ok = after.is_none_or(|b| *b == b';');
     if digits == 0 || digits > 15 || !extension_ok || memchr::memchr(b'\r', line).is_some() {
         return Err(BodyError::Chunked);
     }
     let text = std::str::from_utf8(&line[..digits]).map_err(|_| BodyError::Chunked)?;
     u64::from_str_radix(text, 16).map_err(|_| BodyError::Chunked)
+}
+
+/// Whether a line of the trailers is a field (RFC 9112 §5); it is dropped, and a line that is none means that the sender
+/// and we do not agree about where we are.
+fn is_field(line: &[u8]) -> bool {
+    let mut slot = [httparse::EMPTY_HEADER];
+    let field = [line, b"\r\n\r\n"].concat();
+    matches!(httparse::parse_headers(&field, &mut slot), Ok(httparse::Status::Complete((_, [_]))))
 }
 
 /// Puts content into framed bytes.

@@ -49,12 +49,14 @@ pub struct Conn {
     pub output: BytesMut,
     needs_flush: bool,
     large: bool,
+    cut_off: bool,
 }
 
 impl Conn {
     /// A connection with empty buffers, which take no memory until they are used.
     pub fn new(transport: Transport) -> Self {
-        Self { transport, input: BytesMut::new(), output: BytesMut::new(), needs_flush: false, large: false }
+        let (input, output) = (BytesMut::new(), BytesMut::new());
+        Self { transport, input, output, needs_flush: false, large: false, cut_off: false }
     }
 
     /// The stream below.
@@ -78,9 +80,18 @@ impl Conn {
                 Poll::Ready(Ok(filled))
             }
             // A peer that closes TCP without close_notify ends its side all the same; framing tells whether too early.
-            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                self.cut_off = true;
+                Poll::Ready(Ok(0))
+            }
             other => other,
         }
+    }
+
+    /// Whether the end of the peer's side may be taken for the end of a message: under TLS only the peer itself can say
+    /// close_notify, while anybody on the way can close TCP (RFC 9112 §9.8).
+    pub fn ended_in_order(&self) -> bool {
+        !self.cut_off
     }
 
     /// Writes all of `output` and flushes the transport.

@@ -84,16 +84,19 @@ fn judge(error: httparse::Error, head: &[u8]) -> HeadError {
 
 /// Path and query of a request target in origin or absolute form (RFC 9112 §3.2).
 fn target(target: &str) -> Result<(String, Option<String>), HeadError> {
-    let origin = if target.starts_with('/') || target == "*" {
-        target
+    if target.contains('#') {
+        return Err(HeadError::Malformed("the request target has a fragment, which is not sent to servers"));
+    }
+    let (before, query) = match target.split_once('?') {
+        Some((before, query)) => (before, Some(query.to_owned())),
+        None => (target, None),
+    };
+    let path = if before.starts_with('/') || target == "*" {
+        before
     } else {
-        let rest = target.strip_prefix("https://").or_else(|| target.strip_prefix("http://"));
+        let rest = before.strip_prefix("https://").or_else(|| before.strip_prefix("http://"));
         let rest = rest.ok_or(HeadError::Malformed("the request target is neither a path nor a URL"))?;
         rest.find('/').map_or("/", |slash| &rest[slash..])
-    };
-    let (path, query) = match origin.split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
-        None => (origin, None),
     };
     Ok((path.to_owned(), query))
 }

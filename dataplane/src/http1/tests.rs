@@ -42,6 +42,9 @@ fn one_empty_line_before_the_request_is_skipped() {
 fn the_target_may_be_a_url() {
     let head = request("POST https://h:1/p/q?x HTTP/1.1\r\nHost: h\r\n\r\n").expect("valid").expect("complete");
     assert_eq!((head.path.as_str(), head.query.as_deref()), ("/p/q", Some("x")));
+    let head = request("POST https://h?/p HTTP/1.1\r\nHost: h\r\n\r\n").expect("valid").expect("complete");
+    assert_eq!((head.path.as_str(), head.query.as_deref()), ("/", Some("/p")), "a slash in the query begins no path");
+    assert_eq!(refused("POST /p#q HTTP/1.1\r\nHost: h\r\n\r\n"), 400, "a fragment stays with the client");
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn large_heads_are_refused_before_they_are_complete() {
 }
 
 fn response(text: &str) -> Result<Option<ResponseHead>, HeadError> {
-    parse_response(&mut BytesMut::from(text), 4096)
+    parse_response(&mut BytesMut::from(text), 4096, 20)
 }
 
 #[test]
@@ -175,18 +178,37 @@ fn broken_chunks_are_refused() {
 }
 
 #[test]
+fn trailers_are_bounded_to_the_byte_and_must_be_fields() {
+    let trailers = |lines: &[&str]| {
+        let wire = lines.iter().fold("0\r\n".to_owned(), |wire, line| wire + line + "\r\n");
+        decode(Framing::Chunked, wire.as_bytes(), &[]).map(|(_, done, _)| done)
+    };
+    let field = |bytes: usize| format!("X:{}", "y".repeat(bytes - 4));
+    assert_eq!(trailers(&[&field(8192), ""]), Ok(true));
+    assert_eq!(trailers(&[&field(8192), "X:y", ""]), Err(BodyError::Chunked), "not one byte is left");
+    assert_eq!(trailers(&[&field(8193), ""]), Err(BodyError::Chunked));
+    assert_eq!(trailers(&[&field(8194), ""]), Err(BodyError::Chunked));
+    assert_eq!(trailers(&[&field(8191), "X:y", ""]), Err(BodyError::Chunked), "one byte is left");
+    for line in ["no field", " X: folded", "X Y: z", ": z", "X: a\rb", "X: a\0"] {
+        assert_eq!(trailers(&[line, ""]), Err(BodyError::Chunked), "{line:?}");
+    }
+}
+
+#[test]
 fn an_early_end_is_told_from_an_end() {
     let ends = |framing, wire: &[u8]| {
         let mut decoder = Decoder::new(framing);
         let mut input = BytesMut::from(wire);
         let here = decoder.peek(&mut input, 100).expect("valid").len();
         decoder.consume(&mut input, here);
-        decoder.end_of_input()
+        decoder.end_of_input(true)
     };
     assert_eq!(ends(Framing::Length(3), b"ab"), Err(BodyError::Truncated));
     assert_eq!(ends(Framing::Length(2), b"ab"), Ok(()));
     assert_eq!(ends(Framing::Chunked, b"2\r\nab"), Err(BodyError::Truncated));
     assert_eq!(ends(Framing::UntilClose, b"ab"), Ok(()));
+    let cut_off = Decoder::new(Framing::UntilClose).end_of_input(false);
+    assert_eq!(cut_off, Err(BodyError::Truncated), "anybody can close TCP under TLS");
 }
 
 proptest! {
@@ -207,7 +229,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_parsers_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = parse_request(&mut BytesMut::from(&bytes[..]), 200, 10);
-        let _ = parse_response(&mut BytesMut::from(&bytes[..]), 200);
+        let _ = parse_response(&mut BytesMut::from(&bytes[..]), 200, 10);
         let _ = decode(Framing::Chunked, &bytes, &[]);
     }
 }
