@@ -92,6 +92,11 @@ impl Catalogue {
         Ok(Self { objects, problems, hsa_units, hsa_tree, internal, switches, doubts, compiler, table })
     }
 
+    /// Whether there are HSA unit files that cannot be used.
+    pub(crate) fn lacks_hsa_units(&self) -> bool {
+        !self.hsa_units.is_empty() && self.hsa_tree.is_none()
+    }
+
     /// Whether a problem is one of the HSA unit files rather than of the manifests.
     pub(crate) fn is_about_hsa_units(&self, problem: &Problem) -> bool {
         let names: Vec<String> = self.hsa_units.iter().map(|path| path.display().to_string()).collect();

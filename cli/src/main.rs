@@ -1,6 +1,10 @@
 //! `rivmesh`: the platform on one machine, and questions about its tables.
 
+mod analyze;
+mod catalogue;
 mod demo;
+mod explain;
+mod instant;
 mod standalone;
 mod together;
 
@@ -22,6 +26,8 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Standalone(standalone::Args),
+    Explain(explain::Args),
+    Analyze(analyze::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +39,8 @@ fn main() -> ExitCode {
             match cli.command {
                 Command::Demo(args) => demo::run(args).await,
                 Command::Standalone(args) => standalone::run(args).await,
+                Command::Explain(args) => explain::run(args).await,
+                Command::Analyze(args) => analyze::run(&args),
             }
         })
     });

@@ -1,6 +1,6 @@
 //! What can be remarked: the closed list of checks, how grave each is, and what a remark consists of.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use rivmesh_crds::Reason;
 use rivmesh_table::ObjectId;
@@ -159,7 +159,7 @@ impl fmt::Display for Severity {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        write_plain(f, &self.file)?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
@@ -167,8 +167,14 @@ impl fmt::Display for Finding {
         if let Some(object) = &self.object {
             write!(f, "{} {object}: ", object.kind)?;
         }
-        write!(f, "{} [{}]", self.message, self.check.as_str())
+        write_plain(f, &self.message)?;
+        write!(f, " [{}]", self.check.as_str())
     }
+}
+
+/// Writes text from outside without control characters: a terminal would obey them.
+fn write_plain(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.chars().try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
 }
 
 #[cfg(test)]
@@ -176,6 +182,12 @@ mod tests {
     use super::*;
 
     const GUIDE: &str = include_str!("../../../docs/src/how-to/explain-and-analyze.md");
+
+    #[test]
+    fn a_finding_is_one_line_that_no_terminal_obeys() {
+        let finding = Finding::new(Check::Manifest, "a\nb.yaml", Some(3), None, "Vård \u{1b}[2J");
+        assert_eq!(finding.to_string(), "a\\nb.yaml:3: error: Vård \\u{1b}[2J [Manifest]");
+    }
 
     #[test]
     fn the_guide_explains_every_check_with_its_severity() {

@@ -28,12 +28,11 @@ pub(super) fn check(catalogue: &Catalogue) -> impl Iterator<Item = Remark> + '_ 
 fn not_hsa_ids(object: &Object) -> Option<String> {
     let known = |id: &str| is_hsa_id(id) || id == DEFAULT_ADDRESS || id.eq_ignore_ascii_case(ROOT);
     let strange: BTreeSet<&str> = ids(object).into_iter().filter(|id| !known(id)).collect();
-    let what = match strange.len() {
+    Some(match strange.len() {
         0 => return None,
-        1 => "is not an HSA-id",
-        _ => "are not HSA-ids",
-    };
-    Some(format!("{} {what}: they are taken as they are, but check them", list(&strange)))
+        1 => format!("{} is not an HSA-id: it is accepted as it is, but check it", list(&strange)),
+        _ => format!("{} are not HSA-ids: they are accepted as they are, but check them", list(&strange)),
+    })
 }
 
 /// How every name is written, by its folded form, and in how many objects.

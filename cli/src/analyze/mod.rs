@@ -6,6 +6,7 @@ mod check;
 mod ids;
 mod objects;
 mod places;
+mod reach;
 mod report;
 mod source;
 mod unmatched;
@@ -13,7 +14,7 @@ mod validity;
 mod verdicts;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use check::{Finding, Severity};
@@ -72,4 +73,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     std::io::stdout().lock().write_all(text.as_bytes())?;
     let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What in a directory cannot be used at all, one line each.
+pub(crate) fn unusable(root: &Path, catalogue: &Catalogue) -> Vec<String> {
+    let findings = source::check(catalogue, &mut Places::new(root)).into_iter();
+    findings.filter(|finding| finding.severity == Severity::Error).map(|finding| finding.to_string()).collect()
 }

@@ -1,97 +1,140 @@
-//! Rows without a counterpart: authorisations of calls that no route takes anywhere, routes that nobody may use, and
-//! contracts that no row is for.
-//!
-//! A call finds its route and its authorisation at its own address, at a unit above, or at `*`. So two rows meet if the
-//! searches from some address reach both, and both are valid at some instant that is not past.
+//! What lacks a counterpart: authorisations of calls that no route takes anywhere, routes that nobody may use, and
+//! contracts that no row is for. What has ceased to be valid has been remarked on already and counts for nothing here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rivmesh_crds::{Kind, Window};
-use rivmesh_table::{
-    ContractSettings, DEFAULT_ADDRESS, HsaTree, Lookup, LookupOverride, ObjectId, Owner, Switches, Table,
-};
+use rivmesh_table::{ContractSettings, DEFAULT_ADDRESS, Lookup, LookupOverride, ObjectId, Owner, Switches, Table};
 
 use super::check::{Check, Remark};
+use super::reach::{Hierarchy, Rows};
 use crate::catalogue::Catalogue;
 
-/// The root of the HSA hierarchy.
-const ROOT: &str = "SE";
-/// The longest climb; a real tree is a dozen levels deep.
-const MAX_CLIMB: usize = 32;
+/// A row for routing or authorisation, as far as it matters here.
+struct Row<'t> {
+    kind: Kind,
+    contract: &'t str,
+    address: &'t str,
+    validity: Window,
+    owner: Owner<'t>,
+}
+
+/// The rows of a contract, and how they are searched for.
+#[derive(Debug, Default)]
+struct Contract {
+    routes: Rows,
+    authorizations: Rows,
+    routing: Lookup,
+    authorization: Lookup,
+    /// Addresses that are taken apart let rows meet in ways that are not looked into.
+    is_legacy: bool,
+}
+
+/// What an object has that is unmatched: contract and address, and whether the address is ever searched for.
+type Pairs<'t> = BTreeSet<(&'t str, &'t str, bool)>;
 
 /// Judges every row of the table at `now`, in Unix seconds.
-pub(super) fn check(catalogue: &Catalogue, now: i64) -> impl Iterator<Item = Remark> + use<> {
-    let hierarchy = Hierarchy::of(catalogue.hsa_tree.as_ref());
+pub(super) fn check(catalogue: &Catalogue, now: i64) -> Vec<Remark> {
+    if catalogue.lacks_hsa_units() {
+        // Half a hierarchy would make rows unmatched that are not.
+        return Vec::new();
+    }
     let table = &catalogue.table;
-    let mut contracts: HashMap<String, Contract<'_>> = HashMap::new();
-    for row in table.routes().filter(|row| !is_past(row.validity, now)) {
-        let contract = contracts.entry(fold(row.contract)).or_default();
-        contract.routes.add(row.address, row.validity, &hierarchy);
+    let hierarchy = Hierarchy::of(catalogue.hsa_tree.as_ref());
+    let mut contracts: HashMap<String, Contract> = HashMap::new();
+    for row in rows(table, now) {
+        let contract = contracts
+            .entry(fold(row.contract))
+            .or_insert_with_key(|urn| Contract::new(table.settings(urn), catalogue.switches));
+        contract.of(row.kind).add(row.address, row.validity, &hierarchy);
     }
-    for row in table.authorizations().filter(|row| !is_past(row.validity, now)) {
-        let contract = contracts.entry(fold(row.contract)).or_default();
-        contract.authorizations.add(row.address, row.validity, &hierarchy);
-    }
-    for (name, contract) in &mut contracts {
-        contract.settle(table.settings(name), catalogue.switches);
-    }
-
-    let mut unmatched: BTreeMap<ObjectId, BTreeSet<(&str, &str)>> = BTreeMap::new();
-    for row in table.routes().filter(|row| !is_past(row.validity, now)) {
-        let contract = &contracts[&fold(row.contract)];
-        let Contract { routing, authorization, .. } = contract;
-        let side = Side { own: *routing, others: *authorization, rows: &contract.authorizations };
-        if !contract.is_legacy && !side.meets(row.address, row.validity, &hierarchy) {
-            unmatched.entry(id(Kind::RoutingEntry, &row.owner)).or_default().insert((row.contract, row.address));
+    let mut unmatched: BTreeMap<ObjectId, Pairs<'_>> = BTreeMap::new();
+    for row in rows(table, now) {
+        let Some(contract) = contracts.get(&fold(row.contract)).filter(|contract| !contract.is_legacy) else {
+            continue;
+        };
+        let (counterparts, own, theirs) = contract.counterparts(row.kind);
+        if !counterparts.meet(row.address, row.validity, own, theirs, &hierarchy) {
+            let is_searched = row.address != DEFAULT_ADDRESS || own.default;
+            unmatched.entry(id(row.kind, &row.owner)).or_default().insert((row.contract, row.address, is_searched));
         }
     }
-    for row in table.authorizations().filter(|row| !is_past(row.validity, now)) {
-        let contract = &contracts[&fold(row.contract)];
-        let Contract { routing, authorization, .. } = contract;
-        let side = Side { own: *authorization, others: *routing, rows: &contract.routes };
-        if !contract.is_legacy && !side.meets(row.address, row.validity, &hierarchy) {
-            unmatched.entry(id(Kind::CallAuthorization, &row.owner)).or_default().insert((row.contract, row.address));
-        }
-    }
-    let rows: Vec<Remark> = unmatched.into_iter().map(|(id, rows)| remark(id, &rows)).collect();
-    rows.into_iter().chain(unused_contracts(table))
-}
-
-fn remark(object: ObjectId, rows: &BTreeSet<(&str, &str)>) -> Remark {
-    let (contract, address) = rows.first().copied().unwrap_or_default();
-    let more = match rows.len().saturating_sub(1) {
-        0 => String::new(),
-        1 => " (and for 1 more pair of contract and address)".to_owned(),
-        more => format!(" (and for {more} more pairs of contract and address)"),
-    };
-    let (check, message) = match object.kind {
-        Kind::RoutingEntry => {
-            let message = format!("nobody may call {contract} at {address}{more}: add a CallAuthorization, or remove it");
-            (Check::UnmatchedRoute, message)
-        }
-        Kind::CallAuthorization | Kind::ServiceContract => {
-            let message = format!("no route is for {contract} at {address}{more}: add a RoutingEntry, or remove it");
-            (Check::UnmatchedAuthorization, message)
-        }
-    };
-    Remark { check, object, message }
-}
-
-fn unused_contracts(table: &Table) -> Vec<Remark> {
-    let routes = table.routes().map(|row| fold(row.contract));
-    let used: HashSet<String> = routes.chain(table.authorizations().map(|row| fold(row.contract))).collect();
-    let unused = table.contracts().filter(|contract| !used.contains(&fold(contract.urn())));
-    let message = "no route and no authorisation in the table is for this contract";
-    let remark = |contract: ContractSettings<'_>| Remark {
+    let unused = table.contracts().filter(|settings| !contracts.contains_key(&fold(settings.urn())));
+    let unused = unused.map(|settings| Remark {
         check: Check::UnusedContract,
-        object: id(Kind::ServiceContract, &contract.owner()),
-        message: message.to_owned(),
-    };
-    unused.map(remark).collect()
+        object: id(Kind::ServiceContract, &settings.owner()),
+        message: "no route and no authorisation in force is for this contract".to_owned(),
+    });
+    unmatched.into_iter().map(|(id, pairs)| remark(id, &pairs)).chain(unused).collect()
 }
 
-fn is_past(validity: Window, now: i64) -> bool {
-    validity.until.is_some_and(|until| until <= now)
+fn rows(table: &Table, now: i64) -> impl Iterator<Item = Row<'_>> {
+    let routes = table.routes().map(|row| Row {
+        kind: Kind::RoutingEntry,
+        contract: row.contract,
+        address: row.address,
+        validity: row.validity,
+        owner: row.owner,
+    });
+    let authorizations = table.authorizations().map(|row| Row {
+        kind: Kind::CallAuthorization,
+        contract: row.contract,
+        address: row.address,
+        validity: row.validity,
+        owner: row.owner,
+    });
+    routes.chain(authorizations).filter(move |row| row.validity.until.is_none_or(|until| now < until))
+}
+
+impl Contract {
+    fn new(settings: Option<ContractSettings<'_>>, platform: Switches) -> Self {
+        let with = |platform: Lookup, contract: LookupOverride| Lookup {
+            hierarchy: contract.hierarchy.unwrap_or(platform.hierarchy),
+            default: contract.default.unwrap_or(platform.default),
+        };
+        Self {
+            routing: with(platform.routing, settings.map(|own| own.routing()).unwrap_or_default()),
+            authorization: with(platform.authorization, settings.map(|own| own.authorization()).unwrap_or_default()),
+            is_legacy: settings.is_some_and(|own| own.legacy_addresses()),
+            ..Self::default()
+        }
+    }
+
+    fn of(&mut self, kind: Kind) -> &mut Rows {
+        if kind == Kind::RoutingEntry { &mut self.routes } else { &mut self.authorizations }
+    }
+
+    /// The rows that a row of this kind needs one of, how that row is searched for, and how they are.
+    fn counterparts(&self, kind: Kind) -> (&Rows, Lookup, Lookup) {
+        if kind == Kind::RoutingEntry {
+            (&self.authorizations, self.routing, self.authorization)
+        } else {
+            (&self.routes, self.authorization, self.routing)
+        }
+    }
+}
+
+fn remark(object: ObjectId, pairs: &Pairs<'_>) -> Remark {
+    let (contract, address, is_searched) = pairs.first().copied().unwrap_or_default();
+    let more = match pairs.len().saturating_sub(1) {
+        0 => String::new(),
+        1 => " (and 1 more such pair)".to_owned(),
+        more => format!(" (and {more} more such pairs)"),
+    };
+    let is_route = object.kind == Kind::RoutingEntry;
+    let message = match (is_searched, is_route) {
+        (true, true) => {
+            format!("nobody may call {contract} at {address}{more}: authorise somebody, or remove what is not needed")
+        }
+        (true, false) => {
+            format!("there is no route for {contract} at {address}{more}: add one, or remove what is not needed")
+        }
+        (false, _) => {
+            let switch = if is_route { "routing" } else { "authorization" };
+            format!("{address} is never searched for {contract}{more}, since {switch}.default is off for it")
+        }
+    };
+    Remark { check: if is_route { Check::UnmatchedRoute } else { Check::UnmatchedAuthorization }, object, message }
 }
 
 fn id(kind: Kind, owner: &Owner<'_>) -> ObjectId {
@@ -100,39 +143,4 @@ fn id(kind: Kind, owner: &Owner<'_>) -> ObjectId {
 
 fn fold(name: &str) -> String {
     name.to_ascii_lowercase()
-}
-
-/// The rows of a contract.
-#[derive(Default)]
-struct Contract<'t> {
-    routes: Rows<'t>,
-    authorizations: Rows<'t>,
-    routing: Lookup,
-    authorization: Lookup,
-    /// Addresses that are taken apart meet in ways that a row does not show.
-    is_legacy: bool,
-}
-
-impl Contract<'_> {
-    fn settle(&mut self, settings: Option<ContractSettings<'_>>, switches: Switches) {
-        let with = |platform: Lookup, contract: LookupOverride| Lookup {
-            hierarchy: contract.hierarchy.unwrap_or(platform.hierarchy),
-            default: contract.default.unwrap_or(platform.default),
-        };
-        let (routing, authorization) =
-            settings.map(|settings| (settings.routing(), settings.authorization())).unwrap_or_default();
-        self.routing = with(switches.routing, routing);
-        self.authorization = with(switches.authorization, authorization);
-        self.is_legacy = settings.is_some_and(|settings| settings.legacy_addresses());
-    }
-}
-
-/// When there are rows, by folded address.
-#[derive(Default)]
-struct Rows<'t> {
-    at: HashMap<String, Vec<Window>>,
-    /// At some unit below the address.
-    below: HashMap<&'t str, Vec<Window>>,
-    /// At any address but `*`.
-    anywhere: Vec<Window>,
 }

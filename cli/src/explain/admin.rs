@@ -50,7 +50,8 @@ fn path(question: &Question, form: &str) -> anyhow::Result<String> {
 
 async fn get(admin: &str, path: &str) -> anyhow::Result<String> {
     let stream = TcpStream::connect(admin).await;
-    let stream = stream.with_context(|| format!("{admin} cannot be reached: is it the host:port of `admin.address`?"))?;
+    let stream =
+        stream.with_context(|| format!("{admin} cannot be reached: is it the host:port of `admin.address`?"))?;
     let not_http = || format!("{admin} does not speak HTTP: is it the port of `admin.address`?");
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.with_context(not_http)?;

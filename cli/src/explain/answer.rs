@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn answer(routing: Value, authorization: Value) -> String {
+    fn answer(routing: &Value, authorization: &Value) -> String {
         let explanation = json!({"routing": {"outcome": routing}, "authorization": {"outcome": authorization}});
         Answer::of(&explanation).map_or_else(|error| error.to_string(), |answer| answer.to_string())
     }
@@ -84,14 +84,14 @@ mod tests {
             (routed(), json!({"authorized": {}}), "The call is allowed."),
         ];
         for (routing, authorization, expected) in cases {
-            let text = answer(routing, authorization);
+            let text = answer(&routing, &authorization);
             assert!(text.contains(expected), "{expected}: {text}");
         }
     }
 
     #[test]
     fn words_of_another_version_are_not_guessed() {
-        assert!(answer(json!("perhaps"), json!("notAuthorized")).contains("unknown words"));
-        assert!(answer(Value::Null, json!("notAuthorized")).contains("nothing about routing"));
+        assert!(answer(&json!("perhaps"), &json!("notAuthorized")).contains("unknown words"));
+        assert!(answer(&Value::Null, &json!("notAuthorized")).contains("nothing about routing"));
     }
 }

@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use answer::Answer;
+use anyhow::bail;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use jiff::Timestamp;
+use rivmesh_crds::Reason;
 use rivmesh_dataplane::admin::{Explained, Question};
 use rivmesh_rivta::Profile;
-use rivmesh_table::Query;
+use rivmesh_table::{Query, Spec, Verdict};
 
+use crate::analyze;
 use crate::catalogue::{Catalogue, Surroundings};
 use crate::instant;
 
@@ -65,7 +68,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let explained = match (&args.admin, &args.manifests) {
         (Some(admin), _) => admin::ask(admin, &question).await?,
-        (None, manifests) => ask_manifests(manifests.as_deref().unwrap_or(Path::new(".")), &args.surroundings, &question)?,
+        (None, Some(manifests)) => ask_manifests(manifests, &args.surroundings, &question)?,
+        (None, None) => bail!("whom to ask is missing: give --manifests DIR or --admin HOST:PORT"),
     };
     let answer = Answer::of(&explained.json)?;
     let mut out = std::io::stdout().lock();
@@ -80,18 +84,38 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn ask_manifests(root: &Path, surroundings: &Surroundings, question: &Question) -> anyhow::Result<Explained> {
     let catalogue = Catalogue::read(root, surroundings)?;
     if let Some(problem) = catalogue.problems.iter().find(|problem| catalogue.is_about_hsa_units(problem))
-        && catalogue.hsa_tree.is_none()
+        && catalogue.lacks_hsa_units()
     {
         // Without the hierarchy the answer would be wrong and look right.
-        anyhow::bail!("{problem}");
-    }
-    if let Some(problem) = catalogue.problems.first() {
-        let (count, root) = (catalogue.problems.len(), root.display());
-        eprintln!("warning: {count} things in {root} cannot be used, and may be why; the first: {problem}");
-        eprintln!("warning: see them all with `rivmesh analyze {root}`");
+        bail!("{problem}");
     }
     let Question { consumer, contract, address, profile, at } = question;
     let query = Query { consumer, contract, address, profile, now: *at };
     let explanation = catalogue.table.explain(&query, &catalogue.switches);
-    Ok(Explained { json: serde_json::to_value(&explanation)?, text: explanation.to_string() })
+    let explained = Explained { json: serde_json::to_value(&explanation)?, text: explanation.to_string() };
+    if Answer::of(&explained.json)? != Answer::Allowed {
+        let contracts = [contract, explanation.contract_meant.as_ref().unwrap_or(contract)];
+        not_in_the_table(&catalogue, &contracts).for_each(|note| eprintln!("note: {note}"));
+        let unusable = analyze::unusable(root, &catalogue);
+        if let Some(first) = unusable.first() {
+            eprintln!("note: {first}");
+            eprintln!("note: {} in all cannot be used: see `rivmesh analyze {}`", unusable.len(), root.display());
+        }
+    }
+    Ok(explained)
+}
+
+/// Objects for a contract of which the table does not hold every row, and why: a person who misses a row looks for it there.
+fn not_in_the_table<'a>(catalogue: &'a Catalogue, contracts: &'a [&String]) -> impl Iterator<Item = String> + 'a {
+    let is_meant = |name: &String| contracts.iter().any(|contract| name.eq_ignore_ascii_case(contract));
+    let verdicts = catalogue.compiler.verdicts().filter(|verdict| verdict.accepted.reason != Reason::Accepted);
+    verdicts.filter_map(move |verdict| {
+        let names = match &catalogue.objects.get(&verdict.id)?.spec {
+            Spec::RoutingEntry(spec) => &spec.service_contracts,
+            Spec::CallAuthorization(spec) => &spec.service_contracts,
+            Spec::ServiceContract(_) => return None,
+        };
+        let Verdict { id, accepted, .. } = verdict;
+        names.iter().any(is_meant).then(|| format!("{} {id} is for this contract, too: {}", id.kind, accepted.message))
+    })
 }

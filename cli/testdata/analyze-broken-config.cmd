@@ -1,0 +1,1 @@
+analyze manifests/usable --config manifests/usable/catalogue.yaml

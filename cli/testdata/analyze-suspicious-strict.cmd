@@ -1,0 +1,1 @@
+analyze manifests/suspicious --config platform.yaml --at 2026-06-01 --strict --json

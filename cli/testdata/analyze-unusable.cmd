@@ -1,0 +1,1 @@
+analyze manifests/unusable --at 2026-06-01

@@ -1,0 +1,1 @@
+analyze manifests/usable --at 2026-06-01

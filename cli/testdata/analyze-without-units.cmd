@@ -1,0 +1,1 @@
+analyze manifests/units --at 2026-06-01

@@ -1,0 +1,1 @@
+explain --manifests manifests/usable --consumer SE2329990001-JRN1 --contract urn:riv:clinicalprocess:healthcond:description:GetCareDocumentationResponder:2 --address SE2329990001-E101 --at 2026-06-01

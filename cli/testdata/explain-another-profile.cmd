@@ -1,0 +1,1 @@
+explain --manifests manifests/usable --consumer SE2329990001-JRN1 --contract urn:riv:crm:scheduling:MakeBookingResponder:1 --address SE2329990001-E100 --at 2026-06-01

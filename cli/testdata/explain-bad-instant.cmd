@@ -1,0 +1,1 @@
+explain --manifests manifests/usable --consumer A --contract B --address C --at tomorrow

@@ -1,0 +1,1 @@
+explain --manifests manifests/units --hsa-units manifests/units/broken.xml --consumer SE2329990001-APP1 --contract urn:riv:crm:scheduling:MakeBookingResponder:1 --address SE2329990001-E110 --at 2026-06-01
