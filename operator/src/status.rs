@@ -92,13 +92,17 @@ pub fn programmed(progress: Progress<'_>, dataplanes: &[Dataplane]) -> Finding {
         .map(|dataplane| &*dataplane.pod)
         .collect();
     let asked = dataplanes.len() - silent.len();
-    let left_out =
-        if silent.is_empty() { String::new() } else { format!("; without an answer from {}", silent.join(", ")) };
     let done = dataplanes.iter().filter(|dataplane| dataplane.epoch >= epoch).count();
     if asked == 0 {
-        let message = format!("no dataplane is connected{left_out}");
+        let message = if silent.is_empty() {
+            "no dataplane is connected".to_owned()
+        } else {
+            format!("no dataplane answers: {}", silent.join(", "))
+        };
         return finding(ConditionStatus::Unknown, Reason::NoDataplane, message);
     }
+    let left_out =
+        if silent.is_empty() { String::new() } else { format!("; without an answer from {}", silent.join(", ")) };
     let count = format!("{done} of {} dataplanes route by it{left_out}", dataplanes.len());
     if done == asked {
         finding(ConditionStatus::True, Reason::Programmed, count)

@@ -297,6 +297,6 @@ async fn an_empty_directory_is_an_empty_table() {
 #[tokio::test]
 async fn a_directory_that_is_not_there_stops_the_start() {
     let error = ControlPlane::start(Options { manifests: "/does/not/exist".into(), ..Options::default() });
-    let error = format!("{:#}", error.err().expect("no directory"));
+    let error = format!("{:#}", error.expect_err("no directory"));
     assert!(error.contains("the manifests in /does/not/exist cannot be read"), "{error}");
 }

@@ -20,8 +20,8 @@ pub enum Action {
     /// Make the new table, where no call waits; install it if that works; and tell the outcome to
     /// [`Client::assembled`].
     Assemble(Transfer),
-    /// The operator says that the table in service is the latest.
-    UpToDate,
+    /// The operator says that the table in service is the latest, and is its table of this epoch.
+    UpToDate(u64),
     /// A manifest was refused before its shards were asked for.
     Refused(Refusal),
     /// Drop the stream: the operator broke the protocol or stalled. Connect again after a while.
@@ -51,6 +51,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct Fetch {
+    epoch: u64,
     digest: Digest,
     manifest: Manifest,
     wanted: BTreeMap<Digest, Wanted>,
@@ -142,7 +143,7 @@ impl Client {
         }
         let digest = convert::digest(&offer.digest)?;
         if held(table) == Some(digest) {
-            return Ok(vec![Action::Send(applied(digest)), Action::UpToDate]);
+            return Ok(vec![Action::Send(applied(digest)), Action::UpToDate(offer.epoch)]);
         }
         let manifest = match read_manifest(offer, digest, table) {
             Ok(manifest) => manifest,
@@ -163,7 +164,7 @@ impl Client {
             .collect();
         if wanted.is_empty() {
             self.phase = Phase::Assembling(digest);
-            return Ok(vec![Action::Assemble(Transfer { digest, manifest, parcels: Vec::new() })]);
+            return Ok(vec![Action::Assemble(Transfer { epoch: offer.epoch, digest, manifest, parcels: Vec::new() })]);
         }
         let wants = wanted.iter().map(|(digest, wanted)| wire::Want {
             slot: u32::from(wanted.slot.number()),
@@ -171,7 +172,8 @@ impl Client {
             base: convert::optional_to_wire(wanted.base),
         });
         let need = wire::Need { digest: convert::to_wire(digest), wants: wants.collect() };
-        self.phase = Phase::Fetching(Fetch { digest, manifest, wanted, parcels: Vec::new(), heard: now });
+        self.phase =
+            Phase::Fetching(Fetch { epoch: offer.epoch, digest, manifest, wanted, parcels: Vec::new(), heard: now });
         Ok(vec![Action::Send(message(client_message::Kind::Need(need)))])
     }
 
@@ -193,11 +195,10 @@ impl Client {
         if !fetch.wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let next = Phase::Assembling(fetch.digest);
-        let Phase::Fetching(Fetch { digest, manifest, parcels, .. }) = std::mem::replace(&mut self.phase, next) else {
-            return Ok(Vec::new());
-        };
-        Ok(vec![Action::Assemble(Transfer { digest, manifest, parcels })])
+        let Phase::Fetching(fetch) = std::mem::replace(&mut self.phase, Phase::Idle) else { return Ok(Vec::new()) };
+        let Fetch { epoch, digest, manifest, parcels, .. } = fetch;
+        self.phase = Phase::Assembling(digest);
+        Ok(vec![Action::Assemble(Transfer { epoch, digest, manifest, parcels })])
     }
 }
 

@@ -49,6 +49,8 @@ pub struct FeedStatus {
     pub source: Source,
     /// The version of the table in service.
     pub digest: Option<Digest>,
+    /// The operator's count of its tables when it sent or confirmed this one. For people: another operator counts anew.
+    pub epoch: Option<u64>,
     /// When the table in service became the latest: installed here, or saved by the process before.
     pub since: Option<SystemTime>,
     /// Whether an operator has ever sent or confirmed a table in this process.
@@ -161,9 +163,9 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
                         backoff.reset();
                         self.assemble(transfer).await
                     }
-                    Action::UpToDate => {
+                    Action::UpToDate(epoch) => {
                         backoff.reset();
-                        self.confirm();
+                        self.confirm(epoch);
                         None
                     }
                     Action::Refused(refusal) => {
@@ -172,10 +174,10 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
                     }
                     Action::Disconnect(problem) => return problem,
                 };
-                if let Some(message) = reply {
-                    if let Err(problem) = stream.send(message).await {
-                        return problem;
-                    }
+                if let Some(message) = reply
+                    && let Err(problem) = stream.send(message).await
+                {
+                    return problem;
                 }
             }
         }
@@ -183,14 +185,14 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
 
     async fn assemble(&mut self, transfer: Transfer) -> Option<wire::ClientMessage> {
         let before = (self.current)();
-        let digest = transfer.digest();
+        let (digest, epoch) = (transfer.digest(), transfer.epoch());
         let work = tokio::task::spawn_blocking(move || transfer.assemble(&before).map(Arc::new));
         let outcome = work.await.unwrap_or_else(|error| {
             Err(Refusal::whole(digest, format!("assembling the table failed, which is a bug: {error}")))
         });
         let outcome = match outcome {
             Ok(table) => {
-                self.put_in_service(table);
+                self.put_in_service(table, epoch);
                 Ok(())
             }
             Err(refusal) => {
@@ -201,13 +203,14 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
         self.client.assembled(&outcome)
     }
 
-    fn put_in_service(&mut self, table: Arc<Table>) {
+    fn put_in_service(&mut self, table: Arc<Table>, epoch: u64) {
         let counts = table.manifest().counts;
         info!(table = %table.digest(), routes = counts.routes, authorizations = counts.authorizations, "new table in service");
         (self.install)(table.clone());
         self.status.send_modify(|status| {
             status.source = Source::Operator;
             status.digest = Some(table.digest());
+            status.epoch = Some(epoch);
             status.since = Some(SystemTime::now());
             status.operator_answered = true;
             status.last_error = None;
@@ -218,9 +221,10 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
         }
     }
 
-    fn confirm(&self) {
+    fn confirm(&self, epoch: u64) {
         self.status.send_modify(|status| {
             status.source = Source::Operator;
+            status.epoch = Some(epoch);
             status.operator_answered = true;
             status.last_error = None;
             status.refused = None;

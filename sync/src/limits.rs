@@ -47,3 +47,6 @@ pub const FIRST_RETRY: Duration = Duration::from_secs(30);
 
 /// The longest time between two offers of a refused manifest.
 pub const LAST_RETRY: Duration = Duration::from_secs(600);
+
+/// Streams that an operator serves at a time; more dataplanes than any platform has.
+pub const MAX_STREAMS: usize = 2000;

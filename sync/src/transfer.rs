@@ -48,6 +48,7 @@ impl Refusal {
 /// A manifest and the packed shards that came for it.
 #[derive(Debug)]
 pub struct Transfer {
+    pub(crate) epoch: u64,
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
     pub(crate) parcels: Vec<Parcel>,
@@ -63,6 +64,11 @@ pub(crate) struct Parcel {
 }
 
 impl Transfer {
+    /// The manifest's epoch: the operator's count, for people.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The manifest's digest.
     pub fn digest(&self) -> Digest {
         self.digest

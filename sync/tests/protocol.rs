@@ -33,7 +33,7 @@ impl Pair {
 
     fn connect(mut self) -> Self {
         let hello = self.client.connected(&self.table);
-        self.to_server(hello, START);
+        self.say_to_server(hello, START);
         self
     }
 
@@ -42,7 +42,7 @@ impl Pair {
         self.follow(steps, now);
     }
 
-    fn to_server(&mut self, message: wire::ClientMessage, now: Duration) {
+    fn say_to_server(&mut self, message: wire::ClientMessage, now: Duration) {
         let steps = self.server.message(message, now);
         self.follow(steps, now);
     }
@@ -50,10 +50,10 @@ impl Pair {
     fn follow(&mut self, steps: Vec<Step>, now: Duration) {
         for step in steps {
             match step {
-                Step::Send(message) => self.to_client(message, now),
+                Step::Send(message) => self.say_to_client(message, now),
                 Step::Transfer(shipment) => {
                     for index in 0..shipment.len() {
-                        self.to_client(shipment.message(index).expect("within the length"), now);
+                        self.say_to_client(shipment.message(index).expect("within the length"), now);
                     }
                     assert!(shipment.message(shipment.len()).is_none());
                 }
@@ -63,18 +63,18 @@ impl Pair {
         }
     }
 
-    fn to_client(&mut self, message: wire::ServerMessage, now: Duration) {
+    fn say_to_client(&mut self, message: wire::ServerMessage, now: Duration) {
         self.sent.push(message.clone());
         for action in self.client.message(message, &self.table, now) {
             match action {
-                Action::Send(message) => self.to_server(message, now),
+                Action::Send(message) => self.say_to_server(message, now),
                 Action::Assemble(transfer) => {
                     let outcome = transfer.assemble(&self.table).map(|table| self.table = table);
                     self.refusals.extend(outcome.as_ref().err().cloned());
                     let reply = self.client.assembled(&outcome).expect("the stream is open");
-                    self.to_server(reply, now);
+                    self.say_to_server(reply, now);
                 }
-                Action::UpToDate => {}
+                Action::UpToDate(_) => {}
                 Action::Refused(refusal) => self.refusals.push(refusal),
                 Action::Disconnect(reason) => self.closed = Some(reason),
             }

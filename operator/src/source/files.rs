@@ -77,9 +77,9 @@ impl Listing {
 pub(crate) fn list(root: &Path) -> Listing {
     let mut listing = Listing::default();
     let outcome = walk(root, "", &mut BTreeSet::new(), &mut listing);
-    let too_many = || format!("there are more than {MAX_FILES} manifests");
-    let outcome = outcome.and(if listing.files.len() > MAX_FILES { Err(too_many()) } else { Ok(()) });
-    if let Err(reason) = outcome {
+    let too_many = listing.files.len() > MAX_FILES;
+    let too_many = too_many.then(|| format!("there are more than {MAX_FILES} manifests"));
+    if let Some(reason) = outcome.err().or(too_many) {
         listing.unreadable.insert(String::new(), reason);
     }
     listing

@@ -62,7 +62,7 @@ impl HsaUnits {
             }
             Err(Unread::Fault(problem)) => {
                 seen.done();
-                self.problems = vec![self.problem(problem)];
+                self.problems = vec![self.problem(&problem)];
                 (true, None)
             }
             Ok(contents) => {
@@ -93,7 +93,7 @@ impl HsaUnits {
         Problem { file, line: None, object: None, reason }
     }
 
-    fn problem(&self, reason: String) -> Problem {
+    fn problem(&self, reason: &str) -> Problem {
         let files: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
         let reason = format!("{reason}; the HSA tree from before stays in use");
         Problem { file: files.join(", "), line: None, object: None, reason }

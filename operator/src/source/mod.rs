@@ -5,6 +5,7 @@ pub mod directory;
 pub(crate) mod files;
 mod hsa_units;
 pub mod manifest;
+mod rules;
 pub mod schema;
 pub mod watch;
 mod yaml;

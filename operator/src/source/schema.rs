@@ -2,12 +2,13 @@
 //! applied to a document that knows its lines. A manifest that passes here passes `kubectl apply`, and the sentence
 //! for one that does not is the same.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use kube_cel::{CompiledSchema, Validator, compile_schema};
 use rivmesh_crds::{Kind, manifest};
 use serde_json::Value as Json;
 
+use super::rules::{self, Rule};
 use super::yaml::{Node, Value};
 
 /// Faults listed for one document; more do not help anybody.
@@ -31,129 +32,168 @@ impl Fault {
 
 /// Everything that is wrong with the `spec` of a document of this kind, in the order of its lines.
 pub fn check(kind: Kind, spec: &Node) -> Vec<Fault> {
-    let rules = Rules::of(kind);
+    static SCHEMAS: LazyLock<[Schema; 3]> = LazyLock::new(|| Kind::ALL.map(Schema::of));
+    let index = Kind::ALL.iter().position(|other| *other == kind).expect("all kinds are listed");
     let mut faults = Vec::new();
-    check_node(&rules.schema, spec, "spec", &mut faults);
+    SCHEMAS[index].check_shape(spec, "spec", &mut faults);
     // A rule on a field of the wrong type fails for a reason that says nothing more.
     if faults.is_empty() {
-        check_rules(rules, spec, &mut faults);
+        SCHEMAS[index].check_rules(spec, "spec", &mut faults);
     }
     faults.sort_by_key(|fault| fault.line);
     faults.truncate(MAX_FAULTS);
     faults
 }
 
-/// The schema of one kind's `spec`.
-struct Rules {
-    schema: Json,
-    compiled: CompiledSchema,
+/// The part of an OpenAPI schema that our definitions use.
+#[derive(Debug)]
+struct Schema {
+    type_name: String,
+    allowed: Option<Vec<Json>>,
+    size: (Option<u64>, Option<u64>),
+    range: (Option<f64>, Option<f64>),
+    required: Vec<String>,
+    properties: BTreeMap<String, Self>,
+    additional: Option<Box<Self>>,
+    items: Option<Box<Self>>,
+    rules: Vec<Rule>,
 }
 
-impl Rules {
-    fn of(kind: Kind) -> &'static Self {
-        static ALL: LazyLock<[Rules; 3]> = LazyLock::new(|| Kind::ALL.map(Rules::new));
-        let index = Kind::ALL.iter().position(|other| *other == kind).expect("all kinds are listed");
-        &ALL[index]
+impl Schema {
+    fn of(kind: Kind) -> Self {
+        Self::compile(&manifest::schema(kind)["properties"]["spec"])
     }
 
-    fn new(kind: Kind) -> Self {
-        let schema = manifest::schema(kind)["properties"]["spec"].clone();
-        Self { compiled: compile_schema(&schema), schema }
+    fn compile(schema: &Json) -> Self {
+        let type_name = schema["type"].as_str().unwrap_or_default().to_owned();
+        let what = match &*type_name {
+            "array" => "Items",
+            "object" => "Properties",
+            _ => "Length",
+        };
+        let below = |name: &str| schema.get(name).map(|schema| Box::new(Self::compile(schema)));
+        let int32 = schema["format"] == "int32";
+        let range_of_format = |limit: i32| int32.then(|| f64::from(limit));
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        Self {
+            allowed: schema["enum"].as_array().cloned(),
+            size: (schema[format!("min{what}")].as_u64(), schema[format!("max{what}")].as_u64()),
+            range: (
+                schema["minimum"].as_f64().or_else(|| range_of_format(i32::MIN)),
+                schema["maximum"].as_f64().or_else(|| range_of_format(i32::MAX)),
+            ),
+            required: required.map(str::to_owned).collect(),
+            properties: properties.map(|(name, schema)| (name.clone(), Self::compile(schema))).collect(),
+            additional: below("additionalProperties"),
+            items: below("items"),
+            rules: rules::compile(schema),
+            type_name,
+        }
     }
-}
 
-fn check_rules(rules: &Rules, spec: &Node, faults: &mut Vec<Fault>) {
-    thread_local! {
-        static VALIDATOR: Validator = Validator::new();
+    /// The schema of a field, if there may be such a field.
+    fn field(&self, name: &str) -> Option<&Self> {
+        self.properties.get(name).or(self.additional.as_deref())
     }
-    let outcome = VALIDATOR.with(|validator| validator.validate_compiled(&rules.compiled, &spec.to_json(), None));
-    let Err(errors) = outcome else { return };
-    for error in errors {
-        let path = error.field_path.strip_prefix('.').unwrap_or(&error.field_path);
-        let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-        faults.push(Fault::new(spec.line_at(path), &format!("spec{separator}{path}"), &error.message));
-    }
-}
 
-fn check_node(schema: &Json, node: &Node, path: &str, faults: &mut Vec<Fault>) {
-    if faults.len() >= MAX_FAULTS {
-        return;
-    }
-    let mut fault = |reason: String| faults.push(Fault::new(node.line, path, reason));
-    let found = node.type_name();
-    if let Some(wanted) = schema["type"].as_str() {
-        let fits = found == wanted || (wanted == "number" && found == "integer");
-        if !fits {
-            fault(format!("must be {}, not {}", type_words(wanted), type_words(found)));
+    fn check_shape(&self, node: &Node, path: &str, faults: &mut Vec<Fault>) {
+        if faults.len() >= MAX_FAULTS {
             return;
         }
-    }
-    if let Some(allowed) = schema["enum"].as_array().filter(|allowed| !allowed.contains(&node.to_json())) {
-        let allowed: Vec<String> = allowed.iter().map(Json::to_string).collect();
-        fault(format!("must be one of {}", allowed.join(", ")));
-    }
-    match &node.value {
-        Value::Text(text) => check_size(schema, "Length", text.chars().count() as u64, "characters", &mut fault),
-        Value::Number(number) => check_number(schema, number, &mut fault),
-        Value::List(items) => {
-            check_size(schema, "Items", items.len() as u64, "items", &mut fault);
-            for (index, item) in items.iter().enumerate() {
-                check_node(&schema["items"], item, &format!("{path}[{index}]"), faults);
-            }
+        let mut fault = |reason: String| faults.push(Fault::new(node.line, path, reason));
+        let found = node.type_name();
+        if found != self.type_name && !(self.type_name == "number" && found == "integer") {
+            fault(format!("must be {}, not {}", type_words(&self.type_name), type_words(found)));
+            return;
         }
-        Value::Map(entries) => {
-            check_size(schema, "Properties", entries.len() as u64, "entries", &mut fault);
-            let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-            for name in required.filter(|name| node.get(name).is_none()) {
-                fault(format!("the field {name} is missing"));
-            }
-            for (key, value) in entries {
-                let below = format!("{path}.{}", key.text);
-                match (schema["properties"].get(&key.text), schema.get("additionalProperties")) {
-                    (Some(schema), _) | (None, Some(schema)) => check_node(schema, value, &below, faults),
-                    (None, None) => {
-                        faults.push(Fault::new(key.line, &below, unknown_field(&key.text, &schema["properties"])));
+        if let Some(allowed) = self.allowed.as_ref().filter(|allowed| !allowed.contains(&node.to_json())) {
+            let allowed: Vec<String> = allowed.iter().map(Json::to_string).collect();
+            fault(format!("must be one of {}", allowed.join(", ")));
+        }
+        match &node.value {
+            Value::Text(text) => self.check_size(text.chars().count(), "characters", &mut fault),
+            Value::Number(number) => self.check_range(number, &mut fault),
+            Value::List(items) => {
+                self.check_size(items.len(), "items", &mut fault);
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(schema) = &self.items {
+                        schema.check_shape(item, &format!("{path}[{index}]"), faults);
                     }
                 }
             }
+            Value::Map(entries) => {
+                self.check_size(entries.len(), "entries", &mut fault);
+                for name in self.required.iter().filter(|name| node.get(name).is_none()) {
+                    fault(format!("the field {name} is missing"));
+                }
+                for (key, value) in entries {
+                    let below = format!("{path}.{}", key.text);
+                    match self.field(&key.text) {
+                        Some(schema) => schema.check_shape(value, &below, faults),
+                        None => faults.push(Fault::new(key.line, &below, self.unknown_field(&key.text))),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
         }
-        Value::Null | Value::Bool(_) => {}
     }
-}
 
-fn check_size(schema: &Json, what: &str, size: u64, unit: &str, fault: &mut impl FnMut(String)) {
-    if let Some(least) = schema[format!("min{what}")].as_u64().filter(|least| size < *least) {
-        fault(if size == 0 {
-            "must not be empty".to_owned()
-        } else {
-            format!("has {size} {unit}, fewer than {least}")
-        });
+    fn check_size(&self, size: usize, unit: &str, fault: &mut impl FnMut(String)) {
+        let size = size as u64;
+        let (least, most) = self.size;
+        if let Some(least) = least.filter(|least| size < *least) {
+            let few = || format!("has {size} {unit}, fewer than {least}");
+            fault(if size == 0 { "must not be empty".to_owned() } else { few() });
+        }
+        if let Some(most) = most.filter(|most| size > *most) {
+            fault(format!("has {size} {unit}, more than {most}"));
+        }
     }
-    if let Some(most) = schema[format!("max{what}")].as_u64().filter(|most| size > *most) {
-        fault(format!("has {size} {unit}, more than {most}"));
-    }
-}
 
-fn check_number(schema: &Json, number: &serde_json::Number, fault: &mut impl FnMut(String)) {
-    let value = number.as_f64().unwrap_or(f64::NAN);
-    let (format_least, format_most) = match schema["format"].as_str() {
-        Some("int32") => (Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX))),
-        _ => (None, None),
-    };
-    if let Some(least) = schema["minimum"].as_f64().or(format_least).filter(|least| value < *least) {
-        fault(format!("is {number}, less than {least}"));
+    fn check_range(&self, number: &serde_json::Number, fault: &mut impl FnMut(String)) {
+        let value = number.as_f64().unwrap_or(f64::NAN);
+        let (least, most) = self.range;
+        if let Some(least) = least.filter(|least| value < *least) {
+            fault(format!("is {number}, less than {least}"));
+        }
+        if let Some(most) = most.filter(|most| value > *most) {
+            fault(format!("is {number}, more than {most}"));
+        }
     }
-    if let Some(most) = schema["maximum"].as_f64().or(format_most).filter(|most| value > *most) {
-        fault(format!("is {number}, more than {most}"));
-    }
-}
 
-fn unknown_field(name: &str, properties: &Json) -> String {
-    let known: Vec<&str> = properties.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    let alike = known.iter().find(|known| is_alike(known, name));
-    match alike {
-        Some(alike) => format!("there is no such field: did you mean {alike}?"),
-        None => format!("there is no such field; there are {}", known.join(", ")),
+    fn check_rules(&self, node: &Node, path: &str, faults: &mut Vec<Fault>) {
+        if faults.len() >= MAX_FAULTS {
+            return;
+        }
+        for message in rules::broken(&self.rules, node) {
+            faults.push(Fault::new(node.line, path, message));
+        }
+        match &node.value {
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(schema) = &self.items {
+                        schema.check_rules(item, &format!("{path}[{index}]"), faults);
+                    }
+                }
+            }
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    if let Some(schema) = self.field(&key.text) {
+                        schema.check_rules(value, &format!("{path}.{}", key.text), faults);
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
+    fn unknown_field(&self, name: &str) -> String {
+        let known: Vec<&str> = self.properties.keys().map(String::as_str).collect();
+        match known.iter().find(|known| is_alike(known, name)) {
+            Some(alike) => format!("there is no such field: did you mean {alike}?"),
+            None => format!("there is no such field; there are {}", known.join(", ")),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,7 +27,7 @@ use crate::{Published, deadline, limits, wire};
 
 /// Names a stream among all that one service ever had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(u64);
+pub struct StreamId(pub u64);
 
 /// Keeps account of dataplanes. Called from the tasks of streams, so it must not block.
 pub trait Observer: Send + Sync + 'static {
@@ -44,15 +44,19 @@ pub struct TableSync {
     published: watch::Receiver<Option<Arc<Published>>>,
     observer: Arc<dyn Observer>,
     next_stream: Arc<AtomicU64>,
+    places: Arc<Semaphore>,
 }
 
 impl TableSync {
     /// A service that offers what `published` holds, as soon as that is something.
     pub fn new(published: watch::Receiver<Option<Arc<Published>>>, observer: Arc<dyn Observer>) -> Self {
-        Self { published, observer, next_stream: Arc::default() }
+        let places = Arc::new(Semaphore::new(limits::MAX_STREAMS));
+        Self { published, observer, next_stream: Arc::default(), places }
     }
 
-    fn open(&self, inbound: Streaming<wire::ClientMessage>) -> Outbound {
+    fn open(&self, inbound: Streaming<wire::ClientMessage>) -> Result<Outbound, Status> {
+        let full = |_| Status::resource_exhausted("this operator has as many streams as it can serve");
+        let place = self.places.clone().try_acquire_owned().map_err(full)?;
         let (sender, outbound) = mpsc::channel(1);
         let stream = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
         let driver = Driver { inbound, outbound: sender, published: self.published.clone(), started: Instant::now() };
@@ -60,8 +64,9 @@ impl TableSync {
         tokio::spawn(async move {
             let reason = driver.run(stream, observer.as_ref()).await.err();
             observer.closed(stream, reason);
+            drop(place);
         });
-        ReceiverStream::new(outbound)
+        Ok(ReceiverStream::new(outbound))
     }
 }
 
@@ -128,7 +133,7 @@ impl StreamingService<wire::ClientMessage> for Subscribe {
     type Future = std::future::Ready<Result<Response<Outbound>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<wire::ClientMessage>>) -> Self::Future {
-        std::future::ready(Ok(Response::new(self.0.open(request.into_inner()))))
+        std::future::ready(self.0.open(request.into_inner()).map(Response::new))
     }
 }
 

@@ -294,7 +294,7 @@ impl World {
             match action {
                 Action::Send(message) => session.to_server.push_back(message),
                 Action::Assemble(transfer) => dataplane.work = Some(transfer),
-                Action::UpToDate | Action::Refused(_) => {}
+                Action::UpToDate(_) | Action::Refused(_) => {}
                 Action::Disconnect(_) => {
                     self.cut();
                     return;
