@@ -250,7 +250,7 @@ impl Tokenizer {
                 let Some(close) = self.find(document, 2, b">") else { return Ok(Read::Incomplete) };
                 let rest = document[named..close].strip_prefix(name);
                 // Whatever else is wrong with the tag: no element has such a name.
-                rest.filter(|rest| rest.iter().all(|&b| is_space(b))).ok_or(XmlProblem::EndTag.at(self.at))?;
+                rest.filter(|rest| rest.iter().all(|&b| is_space(b))).ok_or_else(|| XmlProblem::EndTag.at(self.at))?;
                 close
             }
         };
