@@ -327,3 +327,18 @@ fn unit_files_are_read_when_they_change_and_the_old_tree_outlives_a_bad_one() {
     let told = world.settle();
     assert!(told.changes.is_empty() && told.problems[0].contains("cannot be read"), "{told:?}");
 }
+
+#[test]
+fn what_was_read_before_the_first_read_was_complete_is_told_with_it() {
+    let root = tempfile::tempdir().expect("a directory");
+    let manifest = "apiVersion: rivmesh.io/v1alpha1\nkind: ServiceContract\nmetadata: {name: a}\n\
+                    spec: {urn: \"urn:riv:test:AResponder:1\"}\n";
+    fs::write(root.path().join("a.yaml"), manifest).expect("written");
+    let too_deep = (0..40).fold(root.path().join("deep"), |path, _| path.join("x"));
+    fs::create_dir_all(&too_deep).expect("made");
+    let mut directory = Directory::new(root.path(), Vec::new());
+    assert!(directory.look(Duration::ZERO).is_none(), "a folder that is not read may hold anything");
+    fs::remove_dir_all(root.path().join("deep")).expect("removed");
+    let batch = directory.look(Duration::from_secs(10)).expect("now it is complete");
+    assert_eq!(batch.changes.len(), 1, "{batch:?}");
+}

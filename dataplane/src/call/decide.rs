@@ -41,8 +41,12 @@ pub(super) fn decide<'t>(
     let Some(address) = &message.envelope.address else {
         return Err(Failure::fault(Fault::no_address(), "no-address"));
     };
-    let address = address.text.as_str();
     let contract = message.envelope.contract.as_deref();
+    // A mistake that the caller must see, and that a default route would hide.
+    if address.has_outer_whitespace {
+        return Err(Failure::fault(Fault::no_route(contract, &address.text), "whitespace"));
+    }
+    let address = address.text.as_str();
     let profile = message.envelope.profile.unwrap_or(Profile::BasicProfile21);
     let now = record.started.duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs() as i64);
     let query =

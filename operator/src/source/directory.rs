@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rivmesh_table::{Object, ObjectId, Spec};
+use rivmesh_table::{HsaTree, Object, ObjectId, Spec};
 
 use super::files::{self, Fingerprint, Settling, Unread};
 use super::hsa_units::HsaUnits;
@@ -30,6 +30,9 @@ pub struct Directory {
     told: BTreeMap<ObjectId, Told>,
     unreadable: BTreeMap<String, String>,
     hsa_units: HsaUnits,
+    /// Objects that files have touched and a tree that was read, neither told yet: the first read may take several looks.
+    untold: BTreeSet<ObjectId>,
+    untold_tree: Option<HsaTree>,
     /// Whether the first complete read is done.
     complete: bool,
 }
@@ -65,6 +68,8 @@ impl Directory {
             told: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             hsa_units: HsaUnits::new(hsa_units),
+            untold: BTreeSet::new(),
+            untold_tree: None,
             complete: false,
         }
     }
@@ -83,7 +88,7 @@ impl Directory {
     /// the first read is not complete yet.
     pub fn look(&mut self, now: Duration) -> Option<Batch> {
         let listing = files::list(&self.root);
-        let mut touched = BTreeSet::new();
+        let mut touched = std::mem::take(&mut self.untold);
         let mut news = self.unreadable != listing.unreadable;
         for (name, fingerprint) in &listing.files {
             let seen = Some(*fingerprint);
@@ -103,9 +108,12 @@ impl Directory {
             news |= self.take_up(&name, now, &mut touched);
         }
         let (hsa_news, tree) = self.hsa_units.look(now);
+        let tree = tree.or_else(|| self.untold_tree.take());
         if !self.complete {
             // What cannot be listed or holds still only after a moment may hold anything.
             if !self.unreadable.is_empty() || self.files.values().any(|file| file.state.due().is_some()) {
+                self.untold = touched;
+                self.untold_tree = tree;
                 return None;
             }
             self.complete = true;
