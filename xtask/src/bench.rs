@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let bench = root().join("e2e/bench");
     let work = target().join("bench");
-    process::run(cargo().args(["build", "--release", "-p", "rivmesh", "-p", "rivmesh-loadgen", "--bins"]))?;
+    process::run(cargo().args(["build", "--profile", "dist", "-p", "rivmesh", "-p", "rivmesh-loadgen", "--bins"]))?;
     certificates(&bench, &work.join("certs"))?;
 
     let results = work.join("results.jsonl");
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let _ = std::fs::remove_file(&results);
     let mut measure = command(&python);
     measure.arg(bench.join("run.py")).arg("measure").args(["--peers", &peers.join(",")]);
-    measure.arg("--bin").arg(target().join("release")).arg("--rivmesh").arg(target().join("release/rivmesh"));
+    measure.arg("--bin").arg(target().join("dist")).arg("--rivmesh").arg(target().join("dist/rivmesh"));
     measure.arg("--certs").arg(work.join("certs")).arg("--work").arg(work.join("run")).arg("--out").arg(&results);
     if options.quick {
         measure.arg("--quick");
