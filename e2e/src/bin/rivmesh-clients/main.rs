@@ -36,7 +36,7 @@ fn main() -> Result<ExitCode> {
     let mut tally = Tally::default();
     for suite in [zeep::run, cxf::run, curl::run] {
         for (name, producer) in &world.scene.producers {
-            producer.set_script(Script::Always(answers[name].clone()));
+            producer.set_script(Script::Always(Box::new(answers[name].clone())));
         }
         let made = suite(&place, &mut tally);
         for check in received::CHECKS.iter().filter(|check| made.contains(&check.call)) {
