@@ -205,7 +205,7 @@ impl<'a> Connection<'a> {
                 peer: self.peer,
                 tls: tls_version(&self.conn),
                 identity: &self.identity,
-                last: Instant::now() >= self.ends_at,
+                ends_at: self.ends_at.into_std(),
             };
             match call::serve(&context, &mut self.conn, &mut self.clocks, head).await {
                 After::KeepAlive => {}
@@ -315,7 +315,7 @@ impl<'a> Connection<'a> {
             peer: self.peer,
             tls: tls_version(&self.conn),
             identity: &self.identity,
-            last: true,
+            ends_at: self.ends_at.into_std(),
         };
         call::refuse_head(&context, &mut self.conn, status, sentence);
         After::Close

@@ -36,8 +36,8 @@ pub(crate) struct Context<'a> {
     pub peer: SocketAddr,
     pub tls: Option<TlsVersion>,
     pub identity: &'a Identity,
-    /// Whether the connection has to end after this call.
-    pub last: bool,
+    /// When the connection is too old to carry another call.
+    pub ends_at: Instant,
 }
 
 /// What is to become of the consumer's connection.
@@ -129,7 +129,7 @@ impl<'a> Call<'a> {
     /// Whether the consumer's connection ends after this call.
     fn closes(&self, body: &Pump) -> bool {
         self.head.close
-            || self.cx.last
+            || Instant::now() >= self.cx.ends_at
             || !body.is_taken()
             || self.cx.worker.shared.signal.borrow().phase != Phase::Running
     }
