@@ -175,7 +175,6 @@ impl Answer {
 /// What a producer does from now on: one answer after the other, the last one again and again.
 #[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
-#[allow(clippy::large_enum_variant, reason = "there is one script for each producer, not many")]
 pub enum Script {
     /// The default answer, always.
     #[default]
@@ -183,7 +182,7 @@ pub enum Script {
     /// Several answers in turn; the last repeats.
     InTurn(Vec<Answer>),
     /// One answer, always.
-    Always(Answer),
+    Always(Box<Answer>),
 }
 
 impl Script {
@@ -191,7 +190,7 @@ impl Script {
     pub fn answer(&self, index: usize) -> Answer {
         match self {
             Self::Ordinary => Answer::default(),
-            Self::Always(answer) => answer.clone(),
+            Self::Always(answer) => (**answer).clone(),
             Self::InTurn(answers) => {
                 answers.get(index.min(answers.len().saturating_sub(1))).cloned().unwrap_or_default()
             }

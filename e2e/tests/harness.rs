@@ -41,7 +41,7 @@ fn differences(expect: &Expect, observed: &Observed) -> Vec<String> {
 }
 
 fn script(scene: &Scene, answer: Answer) {
-    scene.producers["p1"].set_script(Script::Always(answer));
+    scene.producers["p1"].set_script(Script::Always(Box::new(answer)));
 }
 
 #[test]
