@@ -10,6 +10,8 @@ pub mod config;
 mod connection;
 pub mod control;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http1;
 mod listen;
 pub mod ready;

@@ -9,6 +9,8 @@ mod compile;
 mod contract_name;
 mod explain;
 mod fold;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handmade;
 mod hsa;
 mod internal;

@@ -157,7 +157,7 @@ fn line(input: &[u8], limit: usize) -> Result<Option<usize>, BodyError> {
     match memchr::memchr(b'\n', &input[..input.len().min(limit + 2)]) {
         Some(end) if end > 0 && input[end - 1] == b'\r' => Ok(Some(end - 1)),
         Some(_) => Err(BodyError::Chunked),
-        None if input.len() > limit => Err(BodyError::Chunked),
+        None if input.len() >= limit + 2 => Err(BodyError::Chunked),
         None => Ok(None),
     }
 }

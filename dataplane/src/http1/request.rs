@@ -84,8 +84,8 @@ fn judge(error: httparse::Error, head: &[u8]) -> HeadError {
 
 /// Path and query of a request target in origin or absolute form (RFC 9112 §3.2).
 fn target(target: &str) -> Result<(String, Option<String>), HeadError> {
-    if target.contains('#') {
-        return Err(HeadError::Malformed("the request target has a fragment, which is not sent to servers"));
+    if target.contains(['#', '<', '>', '`']) {
+        return Err(HeadError::Malformed("the request target has a character that a URL cannot have"));
     }
     let (before, query) = match target.split_once('?') {
         Some((before, query)) => (before, Some(query.to_owned())),
@@ -96,7 +96,11 @@ fn target(target: &str) -> Result<(String, Option<String>), HeadError> {
     } else {
         let rest = before.strip_prefix("https://").or_else(|| before.strip_prefix("http://"));
         let rest = rest.ok_or(HeadError::Malformed("the request target is neither a path nor a URL"))?;
-        rest.find('/').map_or("/", |slash| &rest[slash..])
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]_".contains(&b)) {
+            return Err(HeadError::Malformed("the request target names no host"));
+        }
+        if path.is_empty() { "/" } else { path }
     };
     Ok((path.to_owned(), query))
 }

@@ -44,7 +44,9 @@ fn the_target_may_be_a_url() {
     assert_eq!((head.path.as_str(), head.query.as_deref()), ("/p/q", Some("x")));
     let head = request("POST https://h?/p HTTP/1.1\r\nHost: h\r\n\r\n").expect("valid").expect("complete");
     assert_eq!((head.path.as_str(), head.query.as_deref()), ("/", Some("/p")), "a slash in the query begins no path");
-    assert_eq!(refused("POST /p#q HTTP/1.1\r\nHost: h\r\n\r\n"), 400, "a fragment stays with the client");
+    for target in ["/p#q", "/<p>", "https:///p", "https://", "https://u@h/p", "h:443", "?p", "*?p"] {
+        assert_eq!(refused(&format!("POST {target} HTTP/1.1\r\nHost: h\r\n\r\n")), 400, "{target}");
+    }
 }
 
 #[test]
