@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::codec::rows::{GrantRow, Owner, Period, Target};
+use crate::codec::records::{self, Owner, Target};
 use crate::lookup::{Level, Observer, Query, RouteError, Search, Switches, look_up};
 use crate::near_miss::{self, NearMiss};
 use crate::shown::shown;
@@ -211,14 +211,14 @@ impl Observer<'_> for Notes<'_> {
         story.tried.push(Attempt { level, address: shown(address), rows: Vec::new() });
     }
 
-    fn meets_route(&mut self, target: Target<'_>) {
-        let profile = Some(target.profile().to_owned());
-        let row = row_story(&target.owner(), target.period(), profile, self.query.now);
+    fn meets_route(&mut self, target: &Target<'_>) {
+        let profile = Some(target.profile.to_owned());
+        let row = row_story(&target.origin, profile, self.query.now);
         self.routing.add(row);
     }
 
-    fn meets_grant(&mut self, grant: GrantRow<'_>) {
-        let row = row_story(&grant.owner(), grant.period(), None, self.query.now);
+    fn meets_grant(&mut self, grant: &records::Grant<'_>) {
+        let row = row_story(grant, None, self.query.now);
         self.authorization.add(row);
     }
 }
@@ -255,7 +255,8 @@ impl RowStory {
     }
 }
 
-fn row_story(owner: &Owner<'_>, period: Period, profile: Option<String>, now: i64) -> RowStory {
+fn row_story(origin: &records::Grant<'_>, profile: Option<String>, now: i64) -> RowStory {
+    let records::Grant { owner, period } = origin;
     let state = if period.contains(now) {
         RowState::Decides
     } else if now < period.from {

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rivmesh_crds::Window;
 
-use crate::codec::draft::{AuthorizationDraft, Draft, RouteDraft, TargetDraft};
+use crate::codec::draft::{AuthorizationDraft, Draft, RouteDraft};
 use crate::codec::hsa;
-use crate::codec::rows::Owner;
+use crate::codec::records::{Grant, Owner, TargetDraft};
 use crate::codec::settings::{self, LookupOverride, SettingsDraft};
 use crate::{Counts, Digest, HsaTree, Manifest, SlotId, SlotRef, fold};
 
@@ -148,8 +148,7 @@ fn settings_of(contract: &HandmadeContract) -> SettingsDraft<'_> {
 impl<'a> Draft<'a> {
     fn add_route(&mut self, route: &'a HandmadeRoute) {
         let target = TargetDraft {
-            owner: owner(&route.object),
-            period: route.validity.into(),
+            origin: Grant { owner: owner(&route.object), period: route.validity.into() },
             profile: &route.profile,
             producer: route.producer_hsa_id.as_deref(),
             endpoints: route.urls.iter().map(|url| (url.as_str(), 0)).collect(),
@@ -167,7 +166,10 @@ impl<'a> Draft<'a> {
             address: push(&mut self.addresses, &authorization.address),
             contract: push(&mut self.contracts, &authorization.contract),
             consumer: push(&mut self.consumers, &authorization.consumer),
-            grant: push(&mut self.grants, (owner(&authorization.object), authorization.validity.into())),
+            grant: push(
+                &mut self.grants,
+                Grant { owner: owner(&authorization.object), period: authorization.validity.into() },
+            ),
         };
         self.authorizations.push(row);
     }

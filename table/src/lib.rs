@@ -24,7 +24,7 @@ mod table;
 mod trail;
 
 pub use codec::bytes::Malformed;
-pub use codec::rows::{EndpointRef, Endpoints, Owner};
+pub use codec::records::{EndpointRef, Endpoints, Owner};
 pub use codec::settings::{ContractSettings, LookupOverride};
 pub use compile::{Compilation, CompileOptions, Compiler, RowLimits, Verdict};
 pub use explain::{Attempt, Explanation, Outcome, RowState, RowStory, SearchStory};

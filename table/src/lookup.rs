@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::codec::rows::{Endpoints, GrantRow, Owner, RowShard, Target};
+use crate::codec::records::{self, Endpoints, Owner, Target};
+use crate::codec::rows::RowShard;
 use crate::codec::settings::{ContractSettings, LookupOverride};
 use crate::{DEFAULT_ADDRESS, SlotId, Table, fold};
 
@@ -169,9 +170,9 @@ pub(crate) trait Observer<'t> {
     /// A search tries an address.
     fn tries(&mut self, _search: Search, _level: Level, _address: &str) {}
     /// The search for a route meets a row at the address tried last.
-    fn meets_route(&mut self, _target: Target<'t>) {}
+    fn meets_route(&mut self, _target: &Target<'t>) {}
     /// The search for an authorisation meets a row at the address tried last.
-    fn meets_grant(&mut self, _grant: GrantRow<'t>) {}
+    fn meets_grant(&mut self, _grant: &records::Grant<'t>) {}
 }
 
 /// The request path's observer.
@@ -350,16 +351,16 @@ impl<'t> Probe<'t, '_> {
         let mut best: Option<(Reach, Target<'t>)> = None;
         let mut several = false;
         for target in group.shard.targets_for(group.address, group.contract) {
-            observer.meets_route(target);
-            if !target.period().contains(self.now) {
+            observer.meets_route(&target);
+            if !target.origin.period.contains(self.now) {
                 continue;
             }
-            let reach = Reach::of(self.profile, target.profile());
-            match best {
-                Some((held, rival)) if held == reach => {
-                    several |= reach != Reach::Never || fold::eq(rival.profile(), target.profile());
+            let reach = Reach::of(self.profile, target.profile);
+            match &best {
+                Some((held, rival)) if *held == reach => {
+                    several |= reach != Reach::Never || fold::eq(rival.profile, target.profile);
                 }
-                Some((held, _)) if held < reach => {}
+                Some((held, _)) if *held < reach => {}
                 _ => {
                     best = Some((reach, target));
                     several = false;
@@ -370,14 +371,14 @@ impl<'t> Probe<'t, '_> {
         if several {
             return Some(Err(RouteError::Several));
         }
-        let owner = target.owner();
-        if target.endpoints().all(|endpoint| endpoint.url.trim().is_empty()) {
+        let owner = target.origin.owner;
+        if target.endpoints.clone().all(|endpoint| endpoint.url.trim().is_empty()) {
             return Some(Err(RouteError::NoUsableUrl { owner }));
         }
         Some(Ok(Route {
-            endpoints: target.endpoints(),
-            profile: target.profile(),
-            producer_hsa_id: target.producer(),
+            endpoints: target.endpoints,
+            profile: target.profile,
+            producer_hsa_id: target.producer,
             owner,
             level,
         }))
@@ -389,10 +390,10 @@ impl<'t> Probe<'t, '_> {
         let consumer = shard.consumers.find(&shard.bytes, self.consumer.hash, self.consumer.text)?;
         let mut grants = shard.grants_for(group.address, group.contract, consumer);
         let valid = grants.find(|grant| {
-            observer.meets_grant(*grant);
-            grant.period().contains(self.now)
+            observer.meets_grant(grant);
+            grant.period.contains(self.now)
         })?;
-        Some(Grant { owner: valid.owner(), level })
+        Some(Grant { owner: valid.owner, level })
     }
 }
 

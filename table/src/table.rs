@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rivmesh_crds::Window;
 
 use crate::codec::bytes::Malformed;
 use crate::codec::hsa::HsaShard;
-use crate::codec::rows::{Endpoints, Owner, Period, RowShard};
+use crate::codec::records::{Endpoints, Owner};
+use crate::codec::rows::RowShard;
 use crate::codec::settings::{ContractSettings, SettingsShard};
 use crate::slot::SlotContent;
 use crate::{Counts, Digest, FORMAT, Manifest, SlotId, contract_name};
@@ -183,11 +185,11 @@ impl Table {
             shard.routes().map(|(address, contract, target)| RouteRow {
                 address,
                 contract,
-                profile: target.profile(),
-                producer_hsa_id: target.producer(),
-                endpoints: target.endpoints(),
-                validity: target.period().into(),
-                owner: target.owner(),
+                profile: target.profile,
+                producer_hsa_id: target.producer,
+                endpoints: target.endpoints,
+                validity: target.origin.period.into(),
+                owner: target.origin.owner,
             })
         })
     }
@@ -199,8 +201,8 @@ impl Table {
                 address,
                 contract,
                 consumer,
-                validity: grant.period().into(),
-                owner: grant.owner(),
+                validity: grant.period.into(),
+                owner: grant.owner,
             })
         })
     }
@@ -292,7 +294,7 @@ pub struct RouteRow<'t> {
     /// The producer's endpoints in order of preference.
     pub endpoints: Endpoints<'t>,
     /// When the row is valid.
-    pub validity: rivmesh_crds::validity::Window,
+    pub validity: Window,
     /// The object that it comes from.
     pub owner: Owner<'t>,
 }
@@ -307,22 +309,7 @@ pub struct AuthorizationRow<'t> {
     /// Who may call.
     pub consumer: &'t str,
     /// When the row is valid.
-    pub validity: rivmesh_crds::validity::Window,
+    pub validity: Window,
     /// The object that it comes from.
     pub owner: Owner<'t>,
-}
-
-impl From<Period> for rivmesh_crds::validity::Window {
-    fn from(period: Period) -> Self {
-        Self {
-            from: Some(period.from).filter(|from| *from != i64::MIN),
-            until: Some(period.until).filter(|until| *until != i64::MAX),
-        }
-    }
-}
-
-impl From<rivmesh_crds::validity::Window> for Period {
-    fn from(window: rivmesh_crds::validity::Window) -> Self {
-        Self { from: window.from.unwrap_or(i64::MIN), until: window.until.unwrap_or(i64::MAX) }
-    }
 }

@@ -11,6 +11,10 @@ impl Writer {
         Self { out: magic.to_vec() }
     }
 
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
     pub(crate) fn u32(&mut self, value: u32) {
         self.out.extend_from_slice(&value.to_le_bytes());
     }
@@ -68,6 +72,7 @@ impl Malformed {
 }
 
 /// Reads canonical bytes from untrusted input.
+#[derive(Debug, Clone)]
 pub(crate) struct Reader<'b> {
     all: &'b [u8],
     at: usize,
@@ -80,6 +85,11 @@ impl<'b> Reader<'b> {
             return Err(Malformed::section("magic", "these are not such bytes at all"));
         }
         Ok(reader)
+    }
+
+    /// Reads a part of bytes, which has no magic of its own.
+    pub(crate) fn inside(bytes: &'b [u8]) -> Self {
+        Self { all: bytes, at: 0 }
     }
 
     fn take(&mut self, section: &'static str, len: usize) -> Result<&'b [u8], Malformed> {
@@ -105,6 +115,20 @@ impl<'b> Reader<'b> {
 
     pub(crate) fn i64(&mut self, section: &'static str) -> Result<i64, Malformed> {
         self.array(section).map(i64::from_le_bytes)
+    }
+
+    pub(crate) fn u16(&mut self, section: &'static str) -> Result<u16, Malformed> {
+        self.array(section).map(u16::from_le_bytes)
+    }
+
+    /// A text of `len` bytes.
+    pub(crate) fn text(&mut self, section: &'static str, len: usize) -> Result<&'b str, Malformed> {
+        std::str::from_utf8(self.take(section, len)?).map_err(|_| Malformed::section(section, "is not UTF-8"))
+    }
+
+    /// Where the next byte stands.
+    pub(crate) fn position(&self) -> usize {
+        self.at
     }
 
     /// Reads how many items follow, each of at least `item` bytes.
@@ -146,13 +170,6 @@ impl<'b> Reader<'b> {
             last = end;
         }
         if last == total { Ok(ends) } else { Err(Malformed::section(section, "the groups do not fill the rows")) }
-    }
-
-    /// A column of `len` 64-bit integers.
-    pub(crate) fn long_column(&mut self, section: &'static str, len: usize) -> Result<LongColumn, Malformed> {
-        let bytes = len.checked_mul(8).ok_or_else(|| Malformed::section(section, "too long"))?;
-        let Stretch { start, .. } = self.stretch(section, bytes)?;
-        Ok(LongColumn { start, len })
     }
 
     pub(crate) fn end(&self) -> Result<(), Malformed> {
@@ -206,20 +223,5 @@ impl Column {
 
     fn iter(self, bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
         (0..self.len).map(move |row| self.get(bytes, row))
-    }
-}
-
-/// A column of 64-bit integers in place in a shard's bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LongColumn {
-    start: usize,
-    pub(crate) len: usize,
-}
-
-impl LongColumn {
-    pub(crate) fn get(self, bytes: &[u8], row: usize) -> i64 {
-        debug_assert!(row < self.len);
-        let at = self.start + 8 * row;
-        i64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
     }
 }

@@ -5,22 +5,9 @@ use std::cmp::Ordering;
 
 use super::bytes::Writer;
 use super::names;
-use super::rows::{MAGIC, Owner, Period};
+use super::records::{Grant, TargetDraft};
+use super::rows::MAGIC;
 use crate::fold;
-
-/// Where a route leads, before it is encoded. Rows refer to it by position.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TargetDraft<'a> {
-    pub(crate) owner: Owner<'a>,
-    pub(crate) period: Period,
-    pub(crate) profile: &'a str,
-    pub(crate) producer: Option<&'a str>,
-    /// URL and limit in flight (0: the platform's default).
-    pub(crate) endpoints: Vec<(&'a str, u32)>,
-}
-
-/// What grants, before it is encoded. Rows refer to it by position.
-pub(crate) type GrantDraft<'a> = (Owner<'a>, Period);
 
 /// The content of one row shard; every number in a row is a position in the list of that name.
 #[derive(Debug, Default)]
@@ -29,7 +16,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) consumers: Vec<&'a str>,
     pub(crate) addresses: Vec<&'a str>,
     pub(crate) targets: Vec<TargetDraft<'a>>,
-    pub(crate) grants: Vec<GrantDraft<'a>>,
+    pub(crate) grants: Vec<Grant<'a>>,
     pub(crate) routes: Vec<RouteDraft>,
     pub(crate) authorizations: Vec<AuthorizationDraft>,
 }
@@ -83,33 +70,14 @@ impl Draft<'_> {
     }
 
     fn write(&self) -> Vec<u8> {
-        let texts = self.texts();
-        let text = |string: &str| texts.binary_search(&string).expect("every text was collected");
         let mut out = Writer::new(MAGIC);
         names::write(&mut out, self.contracts.iter().copied());
         names::write(&mut out, self.consumers.iter().copied());
         names::write(&mut out, self.addresses.iter().copied());
-        names::write(&mut out, texts.iter().copied());
-
-        let targets = || self.targets.iter();
-        let endpoints = || targets().flat_map(|target| &target.endpoints);
-        let endpoint_count = endpoints().count();
         out.len(self.targets.len());
-        write_origins(&mut out, targets().map(|target| (target.owner, target.period)), texts.len(), text);
-        out.column(texts.len(), targets().map(|target| text(target.profile)));
-        out.column(texts.len() + 1, targets().map(|target| target.producer.map_or(0, |producer| text(producer) + 1)));
-        out.len(endpoint_count);
-        let ends = targets().scan(0, |end, target| {
-            *end += target.endpoints.len();
-            Some(*end)
-        });
-        out.column(endpoint_count + 1, ends);
-        out.column(texts.len(), endpoints().map(|(url, _)| text(url)));
-        out.column(usize::MAX, endpoints().map(|(_, limit)| *limit as usize));
-
+        self.targets.iter().for_each(|target| target.write(&mut out));
         out.len(self.grants.len());
-        write_origins(&mut out, self.grants.iter().copied(), texts.len(), text);
-
+        self.grants.iter().for_each(|grant| grant.write(&mut out));
         let routes = || self.routes.iter();
         out.len(self.routes.len());
         out.column(self.routes.len() + 1, ends_of(self.addresses.len(), routes().map(|row| row.address)));
@@ -122,21 +90,6 @@ impl Draft<'_> {
         out.column(self.consumers.len(), rows().map(|row| row.consumer as usize));
         out.column(self.grants.len(), rows().map(|row| row.grant as usize));
         out.finish()
-    }
-
-    fn texts(&self) -> Vec<&str> {
-        let mut texts = Vec::new();
-        for target in &self.targets {
-            texts.extend([target.owner.namespace, target.owner.name, target.profile]);
-            texts.extend(target.producer);
-            texts.extend(target.endpoints.iter().map(|(url, _)| *url));
-        }
-        for (owner, _) in &self.grants {
-            texts.extend([owner.namespace, owner.name]);
-        }
-        texts.sort_unstable();
-        texts.dedup();
-        texts
     }
 }
 
@@ -165,19 +118,6 @@ fn canonical<T>(list: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering, same: imp
         place[old as usize] = list.len() as u32 - 1;
     }
     place
-}
-
-fn write_origins<'a>(
-    out: &mut Writer,
-    origins: impl Iterator<Item = (Owner<'a>, Period)> + Clone,
-    texts: usize,
-    text: impl Fn(&str) -> usize,
-) {
-    out.column(texts, origins.clone().map(|(owner, _)| text(owner.namespace)));
-    out.column(texts, origins.clone().map(|(owner, _)| text(owner.name)));
-    origins.clone().for_each(|(owner, _)| out.i64(owner.generation));
-    origins.clone().for_each(|(_, period)| out.i64(period.from));
-    origins.for_each(|(_, period)| out.i64(period.until));
 }
 
 /// Where the rows of each of `groups` groups end; `rows` are the groups of the rows, sorted.

@@ -4,6 +4,8 @@
 pub(crate) mod bytes;
 pub(crate) mod draft;
 pub(crate) mod hsa;
+pub(crate) mod index;
 pub(crate) mod names;
+pub(crate) mod records;
 pub(crate) mod rows;
 pub(crate) mod settings;

@@ -1,9 +1,8 @@
 //! String tables of a shard: sorted, each string once. `Names` are ids and URNs, compared folded and found by hash;
-//! `Texts` are everything that is only shown or used (URLs, profiles, object names), compared byte by byte.
-
-use hashbrown::HashTable;
+//! `Texts` are only read, and are compared byte by byte.
 
 use super::bytes::{Column, Malformed, Reader, Stretch, Writer};
+use super::index::HashIndex;
 use crate::fold;
 
 /// Writes a string table; the strings are sorted already.
@@ -74,17 +73,13 @@ impl Texts {
 #[derive(Debug)]
 pub(crate) struct Names {
     texts: Texts,
-    index: HashTable<u32>,
+    index: HashIndex,
 }
 
 impl Names {
     pub(crate) fn read(input: &mut Reader<'_>, bytes: &[u8], section: &'static str) -> Result<Self, Malformed> {
         let texts = Texts::read_sorted_by(input, bytes, section, |a, b| fold::cmp(a, b).is_lt())?;
-        let mut index = HashTable::with_capacity(texts.len());
-        for row in 0..texts.len() as u32 {
-            let hash = |row: &u32| fold::hash(texts.raw(bytes, *row as usize));
-            index.insert_unique(hash(&row), row, hash);
-        }
+        let index = HashIndex::new((0..texts.len()).map(|row| fold::hash(texts.raw(bytes, row))));
         Ok(Self { texts, index })
     }
 
@@ -102,12 +97,11 @@ impl Names {
 
     /// The row of `name`, whose folded hash is `hash`.
     pub(crate) fn find(&self, bytes: &[u8], hash: u64, name: &str) -> Option<usize> {
-        let is_name = |row: &u32| self.texts.raw(bytes, *row as usize).eq_ignore_ascii_case(name.as_bytes());
-        self.index.find(hash, is_name).map(|row| *row as usize)
+        self.index.find(hash, |row| self.texts.raw(bytes, row).eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// Bytes of memory beside the shard's own.
     pub(crate) fn index_size(&self) -> usize {
-        self.index.allocation_size()
+        self.index.size()
     }
 }

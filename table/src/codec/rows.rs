@@ -5,21 +5,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::bytes::{Column, LongColumn, Malformed, Reader};
-use super::names::{Names, Texts};
+use super::bytes::{Column, Malformed, Reader};
+use super::names::Names;
+use super::records::{Grant, Records, Target};
 use crate::{DEFAULT_ADDRESS, SlotId, fold};
 
 pub(crate) const MAGIC: [u8; 4] = *b"RVMR";
-
-/// Who wrote a row: the columns of objects that targets and grants share.
-#[derive(Debug)]
-struct Origins {
-    namespace: Column,
-    name: Column,
-    generation: LongColumn,
-    from: LongColumn,
-    until: LongColumn,
-}
 
 /// A verified shard.
 #[derive(Debug)]
@@ -28,14 +19,8 @@ pub(crate) struct RowShard {
     pub(crate) contracts: Names,
     pub(crate) consumers: Names,
     pub(crate) addresses: Names,
-    texts: Texts,
-    targets: Origins,
-    profile: Column,
-    producer: Column,
-    endpoint_ends: Column,
-    endpoint_url: Column,
-    endpoint_limit: Column,
-    grants: Origins,
+    targets: Records,
+    grants: Records,
     route_ends: Column,
     authorization_ends: Column,
     route_contract: Column,
@@ -52,20 +37,8 @@ impl RowShard {
         let contracts = Names::read(&mut input, &bytes, "contracts")?;
         let consumers = Names::read(&mut input, &bytes, "consumers")?;
         let addresses = Names::read(&mut input, &bytes, "addresses")?;
-        let texts = Texts::read(&mut input, &bytes, "texts")?;
-
-        let count = input.len("targets", 34)?;
-        let targets = Origins::read(&mut input, count, &texts, "targets")?;
-        let profile = input.column("targets", count, texts.len())?;
-        let producer = input.column("targets", count, texts.len() + 1)?;
-        let endpoints = input.len("endpoints", 6)?;
-        let endpoint_ends = input.ends("targets", count, endpoints)?;
-        let endpoint_url = input.column("endpoints", endpoints, texts.len())?;
-        let endpoint_limit = input.column("endpoints", endpoints, usize::MAX)?;
-
-        let count = input.len("grants", 28)?;
-        let grants = Origins::read(&mut input, count, &texts, "grants")?;
-
+        let targets = Records::read_targets(&mut input, "targets")?;
+        let grants = Records::read_grants(&mut input, "grants")?;
         let count = input.len("routes", 4)?;
         let route_ends = input.ends("routes", addresses.len(), count)?;
         let route_contract = input.column("routes", count, contracts.len())?;
@@ -81,13 +54,7 @@ impl RowShard {
             contracts,
             consumers,
             addresses,
-            texts,
             targets,
-            profile,
-            producer,
-            endpoint_ends,
-            endpoint_url,
-            endpoint_limit,
             grants,
             route_ends,
             authorization_ends,
@@ -156,6 +123,16 @@ impl RowShard {
         ]
     }
 
+    /// Where the route in a row leads.
+    fn target(&self, row: usize) -> Target<'_> {
+        self.targets.target(&self.bytes, self.route_target.get(&self.bytes, row))
+    }
+
+    /// What grants the authorisation in a row.
+    fn grant(&self, row: usize) -> Grant<'_> {
+        self.grants.grant(&self.bytes, self.authorization_grant.get(&self.bytes, row))
+    }
+
     /// The group of rows of an address, whose folded hash is `hash`.
     pub(crate) fn group(&self, hash: u64, address: &str) -> Option<usize> {
         self.addresses.find(&self.bytes, hash, address)
@@ -164,23 +141,17 @@ impl RowShard {
     /// The targets of a group's routes for a contract.
     pub(crate) fn targets_for(&self, group: usize, contract: usize) -> impl Iterator<Item = Target<'_>> {
         let rows = self.route_ends.range(&self.bytes, group);
-        equal_range(rows, |row| self.route_contract.get(&self.bytes, row).cmp(&contract))
-            .map(|row| Target { shard: self, index: self.route_target.get(&self.bytes, row) })
+        equal_range(rows, |row| self.route_contract.get(&self.bytes, row).cmp(&contract)).map(|row| self.target(row))
     }
 
     /// The grants of a group for a contract and a consumer.
-    pub(crate) fn grants_for(
-        &self,
-        group: usize,
-        contract: usize,
-        consumer: usize,
-    ) -> impl Iterator<Item = GrantRow<'_>> {
+    pub(crate) fn grants_for(&self, group: usize, contract: usize, consumer: usize) -> impl Iterator<Item = Grant<'_>> {
         let rows = self.authorization_ends.range(&self.bytes, group);
         equal_range(rows, |row| {
             let [row_contract, row_consumer, _] = self.authorization(row);
             (row_contract, row_consumer).cmp(&(contract, consumer))
         })
-        .map(|row| GrantRow { shard: self, index: self.authorization_grant.get(&self.bytes, row) })
+        .map(|row| self.grant(row))
     }
 
     /// Every route: (address, contract, target).
@@ -188,19 +159,19 @@ impl RowShard {
         self.addresses.iter(&self.bytes).enumerate().flat_map(move |(group, address)| {
             self.route_ends.range(&self.bytes, group).map(move |row| {
                 let contract = self.contracts.get(&self.bytes, self.route_contract.get(&self.bytes, row));
-                (address, contract, Target { shard: self, index: self.route_target.get(&self.bytes, row) })
+                (address, contract, self.target(row))
             })
         })
     }
 
     /// Every authorisation: (address, contract, consumer, grant).
-    pub(crate) fn authorizations(&self) -> impl Iterator<Item = (&str, &str, &str, GrantRow<'_>)> {
+    pub(crate) fn authorizations(&self) -> impl Iterator<Item = (&str, &str, &str, Grant<'_>)> {
         self.addresses.iter(&self.bytes).enumerate().flat_map(move |(group, address)| {
             self.authorization_ends.range(&self.bytes, group).map(move |row| {
-                let [contract, consumer, grant] = self.authorization(row);
+                let [contract, consumer, _] = self.authorization(row);
                 let contract = self.contracts.get(&self.bytes, contract);
                 let consumer = self.consumers.get(&self.bytes, consumer);
-                (address, contract, consumer, GrantRow { shard: self, index: grant })
+                (address, contract, consumer, self.grant(row))
             })
         })
     }
@@ -212,7 +183,9 @@ impl RowShard {
 
     /// Bytes of memory beside the shard's own.
     pub(crate) fn index_size(&self) -> usize {
-        size_of::<Self>() + self.contracts.index_size() + self.consumers.index_size() + self.addresses.index_size()
+        let names = [&self.contracts, &self.consumers, &self.addresses];
+        let indices: usize = names.into_iter().map(Names::index_size).sum();
+        size_of::<Self>() + indices + self.targets.size() + self.grants.size()
     }
 }
 
@@ -233,158 +206,3 @@ fn equal_range(rows: Range<usize>, compare: impl Fn(usize) -> std::cmp::Ordering
     }
     start..end
 }
-
-impl Origins {
-    fn read(input: &mut Reader<'_>, len: usize, texts: &Texts, section: &'static str) -> Result<Self, Malformed> {
-        Ok(Self {
-            namespace: input.column(section, len, texts.len())?,
-            name: input.column(section, len, texts.len())?,
-            generation: input.long_column(section, len)?,
-            from: input.long_column(section, len)?,
-            until: input.long_column(section, len)?,
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.name.len
-    }
-}
-
-/// The object that a row comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct Owner<'t> {
-    /// The object's namespace.
-    pub namespace: &'t str,
-    /// The object's name.
-    pub name: &'t str,
-    /// The object's generation.
-    pub generation: i64,
-}
-
-impl std::fmt::Display for Owner<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{} (generation {})", self.namespace, self.name, self.generation)
-    }
-}
-
-/// From when until when a row is valid, in Unix seconds, half open; open ends are the ends of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Period {
-    pub(crate) from: i64,
-    pub(crate) until: i64,
-}
-
-impl Period {
-    pub(crate) const ALWAYS: Self = Self { from: i64::MIN, until: i64::MAX };
-
-    pub(crate) fn contains(self, now: i64) -> bool {
-        self.from <= now && (now < self.until || self.until == i64::MAX)
-    }
-
-    pub(crate) fn overlaps(self, other: Self) -> bool {
-        self.from < other.until && other.from < self.until
-    }
-}
-
-/// Where a route leads.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'t> {
-    shard: &'t RowShard,
-    index: usize,
-}
-
-impl<'t> Target<'t> {
-    pub(crate) fn owner(self) -> Owner<'t> {
-        self.shard.owner(&self.shard.targets, self.index)
-    }
-
-    pub(crate) fn period(self) -> Period {
-        self.shard.period(&self.shard.targets, self.index)
-    }
-
-    pub(crate) fn profile(self) -> &'t str {
-        let bytes = &self.shard.bytes;
-        self.shard.texts.get(bytes, self.shard.profile.get(bytes, self.index))
-    }
-
-    pub(crate) fn producer(self) -> Option<&'t str> {
-        let bytes = &self.shard.bytes;
-        let text = self.shard.producer.get(bytes, self.index).checked_sub(1)?;
-        Some(self.shard.texts.get(bytes, text))
-    }
-
-    pub(crate) fn endpoints(self) -> Endpoints<'t> {
-        let rows = self.shard.endpoint_ends.range(&self.shard.bytes, self.index);
-        Endpoints { shard: self.shard, rows }
-    }
-}
-
-/// What grants an authorisation.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GrantRow<'t> {
-    shard: &'t RowShard,
-    index: usize,
-}
-
-impl<'t> GrantRow<'t> {
-    pub(crate) fn owner(self) -> Owner<'t> {
-        self.shard.owner(&self.shard.grants, self.index)
-    }
-
-    pub(crate) fn period(self) -> Period {
-        self.shard.period(&self.shard.grants, self.index)
-    }
-}
-
-impl RowShard {
-    fn owner(&self, origins: &Origins, index: usize) -> Owner<'_> {
-        let text = |column: Column| self.texts.get(&self.bytes, column.get(&self.bytes, index));
-        Owner {
-            namespace: text(origins.namespace),
-            name: text(origins.name),
-            generation: origins.generation.get(&self.bytes, index),
-        }
-    }
-
-    fn period(&self, origins: &Origins, index: usize) -> Period {
-        let instant = |column: LongColumn| column.get(&self.bytes, index);
-        Period { from: instant(origins.from), until: instant(origins.until) }
-    }
-}
-
-/// One endpoint of a producer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EndpointRef<'t> {
-    /// Absolute URL, as written.
-    pub url: &'t str,
-    /// How many calls one pod may have in flight to it; none means the platform's default.
-    pub max_in_flight: Option<u32>,
-}
-
-/// The endpoints of a route in order of preference.
-#[derive(Debug, Clone)]
-pub struct Endpoints<'t> {
-    shard: &'t RowShard,
-    rows: Range<usize>,
-}
-
-impl<'t> Iterator for Endpoints<'t> {
-    type Item = EndpointRef<'t>;
-
-    fn next(&mut self) -> Option<EndpointRef<'t>> {
-        let row = self.rows.next()?;
-        let bytes = &self.shard.bytes;
-        let limit = self.shard.endpoint_limit.get(bytes, row) as u32;
-        Some(EndpointRef {
-            url: self.shard.texts.get(bytes, self.shard.endpoint_url.get(bytes, row)),
-            max_in_flight: (limit > 0).then_some(limit),
-        })
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.rows.size_hint()
-    }
-}
-
-impl ExactSizeIterator for Endpoints<'_> {}

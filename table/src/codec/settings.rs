@@ -2,7 +2,7 @@
 
 use super::bytes::{Malformed, Reader, Writer};
 use super::names::{self, Names, Texts};
-use super::rows::Owner;
+use super::records::Owner;
 use crate::fold;
 use bytes::Bytes;
 

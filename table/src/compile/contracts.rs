@@ -9,7 +9,7 @@ use super::intake::{Body, Contract, Version};
 use super::intern::Symbol;
 use super::rows::strength;
 use super::{Compiler, Versions};
-use crate::codec::rows::Owner;
+use crate::codec::records::Owner;
 use crate::codec::settings::{self, SettingsDraft};
 use crate::{Digest, SlotId};
 

@@ -11,7 +11,7 @@ use rivmesh_crds::{
 };
 
 use super::intern::{Interner, Symbol};
-use crate::codec::rows::Period;
+use crate::codec::records::Period;
 use crate::codec::settings::LookupOverride;
 use crate::shown::shown;
 use crate::{InternalHosts, Object, ObjectId, Spec};

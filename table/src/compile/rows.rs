@@ -6,8 +6,9 @@ use std::cmp::Ordering;
 use super::intake::{Body, Version};
 use super::intern::Symbol;
 use super::{Names, Versions};
-use crate::codec::draft::{AuthorizationDraft, Draft, Encoded, RouteDraft, TargetDraft};
-use crate::codec::rows::Owner;
+use crate::codec::draft::{AuthorizationDraft, Draft, Encoded, RouteDraft};
+use crate::codec::records::Owner;
+use crate::codec::records::{Grant, TargetDraft};
 
 /// What an object contributes to a slot: one of its addresses, with all of its contracts or (for `*`) with one.
 #[derive(Debug, Clone, Copy)]
@@ -87,8 +88,8 @@ impl RowSlot {
                 Body::Grants(grants) => {
                     let text = |symbol| names.interner.text(symbol);
                     let address = scratch.addresses.place(contribution.address, text, &mut draft.addresses);
-                    let owner = |_| (owner(version), grants.period);
-                    let grant = scratch.owners.place_by(contribution.version as usize, owner, &mut draft.grants);
+                    let grant = |_| Grant { owner: owner(version), period: grants.period };
+                    let grant = scratch.owners.place_by(contribution.version as usize, grant, &mut draft.grants);
                     for contract in contracts {
                         let contract = scratch.contracts.place(names.resolve(*contract), text, &mut draft.contracts);
                         draft.authorizations.extend(grants.consumers.iter().map(|consumer| {
@@ -153,8 +154,10 @@ impl RowSlot {
             accepted.push(claim);
             let text = |symbol| names.interner.text(symbol);
             let target = |version: usize| TargetDraft {
-                owner: versions.get(version as u32).map(owner).expect("a live version made this claim"),
-                period: routes.period,
+                origin: Grant {
+                    owner: versions.get(version as u32).map(owner).expect("a live version made this claim"),
+                    period: routes.period,
+                },
                 profile: text(routes.profile),
                 producer: routes.producer.as_deref(),
                 endpoints: routes.endpoints.iter().map(|(url, limit)| (url.as_str(), *limit)).collect(),
