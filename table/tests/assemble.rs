@@ -34,7 +34,6 @@ fn built(url: &str) -> (Manifest, Shards) {
             ..HandmadeContract::default()
         }],
         hsa_tree: [("SE1-AAAA", Some("SE1-CCCC"))].into_iter().collect::<HsaTree>(),
-        ..Handmade::default()
     }
     .build()
 }
@@ -189,5 +188,30 @@ fn read_everything(table: &Table) {
         let contract = "urn:riv:a:GetXResponder:1";
         let query = Query { consumer: "SE9-D", contract, address, profile: "rivtabp21", now: 0 };
         assert!(table.explain(&query, &Switches::default()).to_string().len() < 10_000);
+    }
+}
+
+#[test]
+fn more_names_than_an_index_holds_are_found_too() {
+    let consumers: Vec<String> = (0..70_000).map(|n| format!("SE9-{n:05}")).collect();
+    let authorization = |consumer: &String| HandmadeAuthorization {
+        contract: "urn:riv:a:GetXResponder:1".to_owned(),
+        address: "SE1-AAAA".to_owned(),
+        consumer: consumer.clone(),
+        ..HandmadeAuthorization::default()
+    };
+    let authorizations = consumers.iter().map(authorization).collect();
+    let (manifest, shards) = Handmade { authorizations, ..Handmade::default() }.build();
+    let table = assemble(&manifest, &shards).expect("it is good");
+    let is_authorized = |consumer: &str| {
+        let contract = "urn:riv:a:GetXResponder:1";
+        let query = Query { consumer, contract, address: "se1-aaaa", profile: "rivtabp21", now: 0 };
+        table.decide(&query, &Switches::default()).authorization.is_ok()
+    };
+    for consumer in ["SE9-00000", "se9-00001", "SE9-65535", "SE9-65536", "SE9-69999"] {
+        assert!(is_authorized(consumer), "{consumer}");
+    }
+    for stranger in ["", "SE8", "SE9-0000", "SE9-70000", "SE9-99999"] {
+        assert!(!is_authorized(stranger), "{stranger}");
     }
 }

@@ -13,9 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use catalogue::{Catalogue, Random};
-use rivmesh_table::{
-    Compilation, CompileOptions, Compiler, Digest, Manifest, Object, Query, SlotContent, Spec, Switches, Table,
-};
+use rivmesh_table::{Compilation, CompileOptions, Compiler, Digest, Manifest, Object, Query, Spec, Switches, Table};
 
 const ZSTD_LEVEL: i32 = 3;
 
@@ -173,6 +171,7 @@ fn look_up<'a>(catalogue: &'a Catalogue, table: &'a Table, random: &mut Random) 
         profile: "rivtabp21",
         now: 1_790_000_000,
     };
+    let busy: Vec<_> = (0..1_000).map(|_| granted[random.below(granted.len())]).collect();
     let mut measure = |what: &str, next: &dyn Fn(&mut Random) -> Query<'a>| {
         let mut nanos: Vec<u128> = (0..200_000)
             .map(|_| {
@@ -189,6 +188,10 @@ fn look_up<'a>(catalogue: &'a Catalogue, table: &'a Table, random: &mut Random) 
         let (address, contract, consumer) = granted[random.below(granted.len())];
         query(consumer, contract, address)
     });
+    measure("of 1,000 busy ones", &|random| {
+        let (address, contract, consumer) = busy[random.below(busy.len())];
+        query(consumer, contract, address)
+    });
     measure("any consumer", &|random| {
         let (address, contract) = routed[random.below(routed.len())];
         query(&catalogue.consumers[random.below(catalogue.consumers.len())], contract, address)
@@ -201,8 +204,22 @@ fn look_up<'a>(catalogue: &'a Catalogue, table: &'a Table, random: &mut Random) 
             address,
         )
     });
-    let hsa = table.manifest().slots.keys().filter(|slot| slot.content() == SlotContent::Hsa).count();
-    println!("                             (the timer itself about {} ns; {hsa} HSA shards)", timer_nanos());
+    println!("                             (reading the timer: {} ns; waiting", timer_nanos());
+    println!("                             for a line of memory out of 64 MB: {:.0} ns)", memory_nanos(random));
+}
+
+/// How long this machine, as busy as it is now, takes to fetch a line of memory that nothing could foresee.
+fn memory_nanos(random: &mut Random) -> f64 {
+    const LINES: usize = 1 << 20;
+    const STEPS: u32 = 1_000_000;
+    let mut order: Vec<usize> = (0..LINES).collect();
+    (1..LINES).rev().for_each(|last| order.swap(last, random.below(last + 1)));
+    let mut memory = vec![[0usize; 8]; LINES];
+    (0..LINES).for_each(|step| memory[order[step]][0] = order[(step + 1) % LINES]);
+    let start = Cpu::now();
+    let end = (0..STEPS).fold(0, |line: usize, _| memory[line][0]);
+    black_box(end);
+    start.seconds() * 1e9 / f64::from(STEPS)
 }
 
 fn timer_nanos() -> u128 {

@@ -1,6 +1,8 @@
 //! String tables of a shard: sorted, each string once. `Names` are ids and URNs, compared folded and found by hash;
 //! `Texts` are only read, and are compared byte by byte.
 
+use std::cmp::Ordering;
+
 use super::bytes::{Column, Malformed, Reader, Stretch, Writer};
 use super::index::HashIndex;
 use crate::fold;
@@ -73,13 +75,15 @@ impl Texts {
 #[derive(Debug)]
 pub(crate) struct Names {
     texts: Texts,
-    index: HashIndex,
+    /// None if there are too many names for one; they are sorted, too.
+    index: Option<HashIndex>,
 }
 
 impl Names {
     pub(crate) fn read(input: &mut Reader<'_>, bytes: &[u8], section: &'static str) -> Result<Self, Malformed> {
         let texts = Texts::read_sorted_by(input, bytes, section, |a, b| fold::cmp(a, b).is_lt())?;
-        let index = HashIndex::new((0..texts.len()).map(|row| fold::hash(texts.raw(bytes, row))));
+        let hashes = (0..texts.len()).map(|row| fold::hash(texts.raw(bytes, row)));
+        let index = (texts.len() <= HashIndex::MAX_ROWS).then(|| HashIndex::new(hashes));
         Ok(Self { texts, index })
     }
 
@@ -97,11 +101,27 @@ impl Names {
 
     /// The row of `name`, whose folded hash is `hash`.
     pub(crate) fn find(&self, bytes: &[u8], hash: u64, name: &str) -> Option<usize> {
-        self.index.find(hash, |row| self.texts.raw(bytes, row).eq_ignore_ascii_case(name.as_bytes()))
+        match &self.index {
+            Some(index) => index.find(hash, |row| self.texts.raw(bytes, row).eq_ignore_ascii_case(name.as_bytes())),
+            None => self.search(bytes, name),
+        }
+    }
+
+    fn search(&self, bytes: &[u8], name: &str) -> Option<usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match fold::cmp(self.get(bytes, middle), name) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(middle),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
     }
 
     /// Bytes of memory beside the shard's own.
     pub(crate) fn index_size(&self) -> usize {
-        self.index.size()
+        self.index.as_ref().map_or(0, HashIndex::size)
     }
 }
