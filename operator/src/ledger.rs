@@ -23,6 +23,8 @@ const NOTICES: usize = 1024;
 /// What a control plane is doing, at one instant.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// Grows with every change.
+    pub revision: u64,
     /// The table that is published, if one is.
     pub published: Option<Publication>,
     /// The table that the shrink guard holds back, if one is.
@@ -60,6 +62,7 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct Books {
+    revision: u64,
     objects: BTreeMap<ObjectId, Entry>,
     /// Objects whose present generation is not programmed yet.
     unsettled: BTreeSet<ObjectId>,
@@ -121,9 +124,10 @@ impl Ledger {
     }
 
     /// The source was read: this is what is wrong with it now.
-    pub(crate) fn source_read(&self, problems: Arc<[Problem]>) {
+    pub(crate) fn source_read(&self, problems: &Arc<[Problem]>) {
         let mut books = self.lock();
-        let before: BTreeSet<&Problem> = books.problems.iter().collect();
+        let old = std::mem::replace(&mut books.problems, problems.clone());
+        let before: BTreeSet<&Problem> = old.iter().collect();
         let after: BTreeSet<&Problem> = problems.iter().collect();
         for problem in after.difference(&before) {
             self.tell(Notice::Problem((*problem).clone()));
@@ -131,8 +135,7 @@ impl Ledger {
         for problem in before.difference(&after) {
             self.tell(Notice::Mended((*problem).clone()));
         }
-        books.problems = problems;
-        self.show(&books);
+        self.show(books);
     }
 
     /// The objects were compiled: these have new verdicts, and those are gone.
@@ -148,7 +151,7 @@ impl Ledger {
         for verdict in verdicts {
             books.judge(verdict);
         }
-        self.refresh(&mut books, now);
+        self.refresh(books, now);
     }
 
     /// A table was published that holds everything compiled so far.
@@ -164,7 +167,7 @@ impl Ledger {
             self.tell(Notice::Released(held));
         }
         books.advance(epoch);
-        self.refresh(&mut books, now);
+        self.refresh(books, now);
     }
 
     /// What was compiled is the table that is published already.
@@ -176,7 +179,7 @@ impl Ledger {
         if let Some(publication) = books.published {
             books.advance(publication.epoch);
         }
-        self.refresh(&mut books, now);
+        self.refresh(books, now);
     }
 
     /// The shrink guard holds what was compiled.
@@ -187,7 +190,7 @@ impl Ledger {
             self.tell(Notice::Held(held.clone()));
             books.held = Some(held);
         }
-        self.refresh(&mut books, now);
+        self.refresh(books, now);
     }
 
     /// Something failed that a person should know of and that stops nothing.
@@ -195,8 +198,8 @@ impl Ledger {
         self.tell(Notice::Trouble(what));
     }
 
-    fn refresh(&self, books: &mut Books, now: Timestamp) {
-        let Books { objects, unsettled, not_ready, held, dataplanes, published, .. } = books;
+    fn refresh(&self, mut books: MutexGuard<'_, Books>, now: Timestamp) {
+        let Books { objects, unsettled, not_ready, held, dataplanes, published, .. } = &mut *books;
         // That all is well at the start is one line, not thousands.
         let is_start = published.is_none_or(|published| published.epoch == 1);
         let dataplanes: Vec<Dataplane> = dataplanes.values().cloned().collect();
@@ -244,15 +247,28 @@ impl Ledger {
         let _ = self.notices.send(notice);
     }
 
-    fn show(&self, books: &Books) {
-        self.snapshot.send_replace(Arc::new(Snapshot {
+    /// Lets everybody see the books as they are now. They are closed before that: who looks at a snapshot may then
+    /// open them.
+    fn show(&self, mut books: MutexGuard<'_, Books>) {
+        books.revision += 1;
+        let snapshot = Snapshot {
+            revision: books.revision,
             published: books.published,
             held: books.held.clone(),
             objects: books.objects.len(),
             not_ready: books.not_ready,
             problems: books.problems.clone(),
             dataplanes: books.dataplanes.values().cloned().collect(),
-        }));
+        };
+        drop(books);
+        self.snapshot.send_if_modified(|shown| {
+            // Another thread may have shown a later one meanwhile.
+            let is_later = shown.revision < snapshot.revision;
+            if is_later {
+                *shown = Arc::new(snapshot);
+            }
+            is_later
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -264,7 +280,7 @@ impl Ledger {
         if let Some(dataplane) = books.dataplanes.get_mut(&stream) {
             change(dataplane);
         }
-        self.refresh(&mut books, Timestamp::now());
+        self.refresh(books, Timestamp::now());
     }
 }
 

@@ -90,7 +90,7 @@ impl Desk {
             };
             match input {
                 Ok(Input::Batch(batch)) => {
-                    self.ledger.source_read(batch.problems.clone());
+                    self.ledger.source_read(&batch.problems);
                     debounce.change(started.elapsed(), batch.urgent);
                     self.apply(batch, &mut removed);
                 }

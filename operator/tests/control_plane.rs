@@ -161,6 +161,13 @@ async fn an_object_without_a_dataplane_waits_for_one_and_stays_in_force_without(
     dataplane.stop().await;
     until(&control_plane, "no dataplane", |snapshot| snapshot.dataplanes.is_empty()).await;
     assert_eq!(condition(&control_plane, "a", programmed), Some((ConditionStatus::True, "Programmed".to_owned())));
+
+    // Another judgement of the same generation does not take it back either.
+    let contract = "apiVersion: rivmesh.io/v1alpha1\nkind: ServiceContract\nmetadata: {name: x}\nspec: {urn: 'urn:riv:x:XResponder:1'}\n";
+    world.write("x.yaml", contract);
+    let resolved = ConditionType::ResolvedRefs;
+    until_condition(&control_plane, "a", resolved, ConditionStatus::True, Reason::ResolvedRefs).await;
+    assert_eq!(condition(&control_plane, "a", programmed), Some((ConditionStatus::True, "Programmed".to_owned())));
 }
 
 #[tokio::test]

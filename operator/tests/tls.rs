@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rivmesh_sync::feed::Source;
@@ -166,6 +167,10 @@ async fn neither_side_talks_to_a_stranger() {
         ("a certificate of another authority", TlsTarget { identity: Some(stranger), ..good.clone() }),
         ("another authority expected", TlsTarget { authorities: strangers.file("ca.pem"), ..good.clone() }),
         ("another name expected", TlsTarget { server_name: Some("other.example".to_owned()), ..good.clone() }),
+        (
+            "credentials that are not ready",
+            TlsTarget { metadata: Some(Arc::new(|_| Err("none".into()))), ..good.clone() },
+        ),
         ("a file that is not there", TlsTarget { authorities: "/does/not/exist".into(), ..good.clone() }),
     ];
     for (name, target) in cases {

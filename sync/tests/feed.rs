@@ -1,0 +1,213 @@
+//! The dataplane's task over a pipe: what it installs, what it keeps on disk, and what it says of itself.
+
+mod support;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rivmesh_sync::feed::{self, Feed, FeedStatus, Source};
+use rivmesh_sync::grpc::{Connector, Observer, Pipe, StreamId, TableSync, pipe, serve};
+use rivmesh_sync::{Event, Published};
+use rivmesh_table::{Digest, SlotRef, Table};
+use support::Publisher;
+use tempfile::TempDir;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let patience = Duration::from_secs(60);
+    tokio::time::timeout(patience, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+/// Remembers what was said of dataplanes.
+#[derive(Default)]
+struct Events(Mutex<Vec<Event>>);
+
+impl Observer for Events {
+    fn event(&self, _: StreamId, event: Event) {
+        self.0.lock().expect("no panic").push(event);
+    }
+
+    fn closed(&self, _: StreamId, _: Option<String>) {}
+}
+
+/// An operator that publishes what a test gives it.
+struct Operator {
+    pipe: Pipe,
+    published: watch::Sender<Option<Arc<Published>>>,
+    events: Arc<Events>,
+    task: JoinHandle<()>,
+}
+
+impl Operator {
+    fn start(published: Option<Arc<Published>>) -> Self {
+        let (pipe, listener) = pipe();
+        let (published, receiver) = watch::channel(published);
+        let events = Arc::new(Events::default());
+        let service = TableSync::new(receiver, events.clone());
+        let task = tokio::spawn(async { serve(service, listener, std::future::pending()).await.expect("serves") });
+        Self { pipe, published, events, task }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Dataplane {
+    table: Arc<Mutex<Arc<Table>>>,
+    status: watch::Receiver<FeedStatus>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Dataplane {
+    fn start(pipe: &Pipe, store: &Path) -> Self {
+        let table = Arc::new(Mutex::new(Arc::new(Table::empty())));
+        let (sender, status) = watch::channel(FeedStatus::default());
+        let (stop, stopped) = oneshot::channel();
+        let (current, install) = (table.clone(), table.clone());
+        let connector = Connector::Pipe(pipe.clone());
+        let task = tokio::spawn(feed::run(
+            Feed { pod: "pod-1".to_owned(), connector, store: Some(store.to_owned()) },
+            move || current.lock().expect("no panic").clone(),
+            move |table| *install.lock().expect("no panic") = table,
+            sender,
+            async { drop(stopped.await) },
+        ));
+        Self { table, status, stop, task }
+    }
+
+    fn digest(&self) -> Digest {
+        self.table.lock().expect("no panic").digest()
+    }
+
+    async fn until(&mut self, what: &str, is_it: impl FnMut(&FeedStatus) -> bool) -> FeedStatus {
+        soon(what, async { self.status.wait_for(is_it).await.expect("it runs").clone() }).await
+    }
+
+    async fn until_table(&mut self, published: &Published) -> FeedStatus {
+        self.until("the table", |status| status.digest == Some(published.digest())).await
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        soon("the end", self.task).await.expect("no panic");
+    }
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+#[tokio::test]
+async fn a_table_is_installed_told_and_on_disk_when_the_task_has_ended() {
+    let mut publisher = Publisher::new();
+    let first = publisher.publish_route("E001", 1);
+    let operator = Operator::start(Some(first.clone()));
+    let store = directory();
+    let mut dataplane = Dataplane::start(&operator.pipe, store.path());
+    let status = dataplane.until_table(&first).await;
+    assert_eq!((status.source, status.epoch, status.operator_answered), (Source::Operator, Some(1), true));
+    assert!(status.connected && status.since.is_some() && status.last_error.is_none());
+    let second = publisher.publish_route("E001", 2);
+    operator.published.send_replace(Some(second.clone()));
+    assert_eq!(dataplane.until_table(&second).await.epoch, Some(2));
+    assert_eq!(dataplane.digest(), second.digest());
+    dataplane.stop().await;
+
+    let pipe = operator.pipe.clone();
+    drop(operator);
+    let mut dataplane = Dataplane::start(&pipe, store.path());
+    let status = dataplane.until_table(&second).await;
+    assert_eq!((status.source, status.operator_answered), (Source::Disk, false));
+    dataplane.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_table_is_told_on_both_sides_and_changes_nothing() {
+    let mut publisher = Publisher::new();
+    let good = publisher.publish_route("E001", 1);
+    let operator = Operator::start(Some(good.clone()));
+    let store = directory();
+    let mut dataplane = Dataplane::start(&operator.pipe, store.path());
+    dataplane.until_table(&good).await;
+
+    let mut manifest = good.manifest().clone();
+    let nonsense = Bytes::from_static(b"nonsense");
+    let slot = *manifest.slots.keys().next().expect("a shard");
+    manifest.slots.insert(slot, SlotRef { digest: Digest::of(&nonsense), len: nonsense.len() as u32 });
+    publisher.shards.insert(Digest::of(&nonsense), nonsense);
+    let bad = publisher.publish_as(manifest);
+    operator.published.send_replace(Some(bad.clone()));
+    let status = dataplane.until("a refusal", |status| status.refused.is_some()).await;
+    let refusal = status.refused.expect("there is one");
+    assert_eq!((refusal.digest, refusal.slot), (bad.digest(), Some(slot)));
+    assert_eq!((status.digest, dataplane.digest()), (Some(good.digest()), good.digest()));
+
+    let mended = publisher.publish_route("E001", 2);
+    operator.published.send_replace(Some(mended.clone()));
+    assert!(dataplane.until_table(&mended).await.refused.is_none());
+    let events = operator.events.0.lock().expect("no panic").clone();
+    let rejected =
+        |event: &Event| matches!(event, Event::Rejected { slot: named, epoch: 2, .. } if *named == Some(slot));
+    assert!(events.iter().any(rejected), "{events:?}");
+    dataplane.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_told_ignored_and_replaced() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let store = directory();
+    std::fs::write(store.path().join("manifest"), "torn").expect("written");
+    let operator = Operator::start(None);
+    let mut dataplane = Dataplane::start(&operator.pipe, store.path());
+    let status = dataplane.until("a report", |status| status.store_error.is_some()).await;
+    assert_eq!((status.source, status.digest), (Source::None, None));
+    assert!(status.store_error.expect("there is one").contains("is ignored until"));
+    operator.published.send_replace(Some(published.clone()));
+    dataplane.until("a good store", |status| status.store_error.is_none()).await;
+    dataplane.stop().await;
+    let mut dataplane = Dataplane::start(&operator.pipe, store.path());
+    let status = dataplane.until_table(&published).await;
+    assert!(status.store_error.is_none());
+    dataplane.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_used_stops_nothing() {
+    let published = Publisher::new().publish_route("E001", 1);
+    let directory = directory();
+    let file = directory.path().join("a file, no directory");
+    std::fs::write(&file, "").expect("written");
+    let operator = Operator::start(Some(published.clone()));
+    let mut dataplane = Dataplane::start(&operator.pipe, &file);
+    let status = dataplane.until_table(&published).await;
+    assert!(status.store_error.expect("told").contains("a restart will begin without a table"));
+    dataplane.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_that_comes_back_finds_its_dataplane_waiting() {
+    let mut publisher = Publisher::new();
+    let first = publisher.publish_route("E001", 1);
+    let store = directory();
+    let (pipe, listener) = pipe();
+    let mut dataplane = Dataplane::start(&pipe, store.path());
+    let (published, receiver) = watch::channel(Some(first.clone()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let service = TableSync::new(receiver, Arc::new(Events::default()));
+    let serving = tokio::spawn(serve(service, listener, async { drop(stopped.await) }));
+    dataplane.until_table(&first).await;
+    drop(stop);
+    soon("the end of the service", serving).await.expect("no panic").expect("no error");
+    drop(published);
+    let status = dataplane.until("the loss", |status| !status.connected && status.last_error.is_some()).await;
+    assert_eq!((status.digest, status.operator_answered), (Some(first.digest()), true));
+    dataplane.stop().await;
+}
