@@ -89,6 +89,19 @@ fn a_shard_that_is_there_already_is_not_written_again() {
 }
 
 #[test]
+fn a_shard_that_somebody_removed_is_written_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [first, second, _] = tables();
+    let mut store = open(&directory);
+    store.save(&first, at(0)).expect("saved");
+    for name in names(directory.path()) {
+        fs::remove_file(directory.path().join(name)).expect("removed");
+    }
+    store.save(&second, at(0)).expect("saved");
+    assert_eq!(loaded(&directory), Some(second.digest()));
+}
+
+#[test]
 fn every_kind_of_damage_is_noticed_and_the_next_save_mends_it() {
     let [table, ..] = tables();
     let directory = tempfile::tempdir().expect("a directory");

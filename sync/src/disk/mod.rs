@@ -92,6 +92,9 @@ impl<F: Files> Store<F> {
     /// When the disk is full or fails. The store then still has the table before; saving again tries again.
     pub fn save(&mut self, table: &Table, now: SystemTime) -> Result<(), SaveError> {
         let manifest = table.manifest();
+        // Somebody may have cleaned up; then what is missing is written again.
+        let present: BTreeSet<String> = self.list()?.into_iter().collect();
+        self.held.retain(|digest| present.contains(&shard_name(*digest)));
         for (&slot, shard) in &manifest.slots {
             if self.held.contains(&shard.digest) {
                 continue;
@@ -120,7 +123,7 @@ impl<F: Files> Store<F> {
     fn collect_garbage(&mut self, manifest: &Manifest) -> Result<(), SaveError> {
         let needed: BTreeSet<Digest> = manifest.slots.values().map(|shard| shard.digest).collect();
         self.held.retain(|digest| needed.contains(digest));
-        for name in self.files.list().map_err(failed("list", "the directory"))? {
+        for name in self.list()? {
             let shard = name.strip_prefix(SHARD_PREFIX).map(|digest| digest.parse::<Digest>());
             let unneeded = match shard {
                 Some(Ok(digest)) => !needed.contains(&digest),
@@ -132,6 +135,10 @@ impl<F: Files> Store<F> {
             }
         }
         Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<String>, SaveError> {
+        self.files.list().map_err(failed("list", "the directory"))
     }
 
     fn read_shard(&self, digest: Digest, length: usize) -> Result<Bytes, LoadError> {
