@@ -18,16 +18,21 @@ fn built(url: &str) -> (Manifest, Shards) {
         object: "vägval-öst".to_owned(),
         ..HandmadeRoute::default()
     };
-    let authorization = |consumer: &str, object: &str| HandmadeAuthorization {
+    let authorization = |address: &str, consumer: &str, object: &str| HandmadeAuthorization {
         contract: "urn:riv:a:GetXResponder:1".to_owned(),
-        address: "SE1-AAAB".to_owned(),
+        address: address.to_owned(),
         consumer: consumer.to_owned(),
         object: object.to_owned(),
         ..HandmadeAuthorization::default()
     };
     Handmade {
         routes: vec![route("SE1-AAAA"), route("SE2-BBBB"), route("*")],
-        authorizations: vec![authorization("SE9-Å", "å"), authorization("SE9-Ä", "ä"), authorization("SE9-D", "ö")],
+        authorizations: vec![
+            authorization("SE1-AAAB", "SE9-Å", "å"),
+            authorization("SE1-AAAB", "SE9-Ä", "ä"),
+            authorization("SE1-AAAB", "SE9-D", "ö"),
+            authorization("SE1-AAAC", "SE9-D", "ö"),
+        ],
         contracts: vec![HandmadeContract {
             urn: "urn:riv:a:GetXResponder:1".to_owned(),
             profiles: vec!["rivtabp21".to_owned()],
@@ -132,6 +137,36 @@ fn a_shard_of_another_kind_is_refused() {
     replace(&mut manifest, &mut shards, slot, settings);
     let error = assemble(&manifest, &shards).expect_err("settings are no rows");
     assert_eq!(error.to_string(), format!("slot {slot}: magic: these are not such bytes at all"));
+}
+
+#[test]
+fn rows_out_of_order_and_groups_that_overlap_are_refused() {
+    let (manifest, shards) = built("https://a");
+    let is_it = |slot: &&SlotId| {
+        let bytes = &shards[&manifest.slots[*slot].digest];
+        bytes.windows(8).any(|bytes| bytes == b"SE1-AAAC")
+    };
+    let slot = *manifest.slots.keys().find(is_it).expect("it has a shard");
+    let bytes = shards[&manifest.slots[&slot].digest].to_vec();
+    let refusal = |at: usize, old: [u8; 6], new: [u8; 6]| {
+        let (mut manifest, mut shards, mut bytes) = (manifest.clone(), shards.clone(), bytes.clone());
+        let place = &mut bytes[at..at + 6];
+        assert_eq!(place, old, "the shard is laid out differently: correct the test");
+        place.copy_from_slice(&new);
+        replace(&mut manifest, &mut shards, slot, bytes);
+        assemble(&manifest, &shards).expect_err("it is wrong").to_string()
+    };
+    // Four authorisations of three addresses end the shard: ends, contracts, consumers, grants, two bytes each.
+    let consumers = bytes.len() - 16;
+    let error = refusal(consumers, [0, 0, 1, 0, 2, 0], [1, 0, 0, 0, 2, 0]);
+    assert_eq!(error, format!("slot {slot}: authorizations, row 1: is out of order"));
+    let error = refusal(consumers, [0, 0, 1, 0, 2, 0], [0, 0, 1, 0, 3, 0]);
+    assert_eq!(error, format!("slot {slot}: authorizations, row 2: points past the end"));
+    let ends = bytes.len() - 24 - 6;
+    let error = refusal(ends, [0, 0, 3, 0, 4, 0], [3, 0, 1, 0, 4, 0]);
+    assert_eq!(error, format!("slot {slot}: authorizations, row 1: ends before it begins"));
+    let error = refusal(ends, [0, 0, 3, 0, 4, 0], [0, 0, 3, 0, 3, 0]);
+    assert_eq!(error, format!("slot {slot}: authorizations: the groups do not fill the rows"));
 }
 
 #[test]
