@@ -145,7 +145,7 @@ fn table_info(table: &Table, status: &FeedStatus) -> TableInfo {
     let counts = table.manifest().counts;
     TableInfo {
         digest: *table.digest().as_bytes(),
-        epoch: 0,
+        epoch: status.epoch.unwrap_or_default(),
         source: if status.source == Source::Disk { TableSource::Disk } else { TableSource::Operator },
         rows: RowCounts {
             routes: counts.routes,
