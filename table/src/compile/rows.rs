@@ -27,7 +27,7 @@ pub(super) struct Loss {
     pub(super) contract: Symbol,
 }
 
-/// A row of a slot.
+/// A slot as the compiler keeps it between compilations.
 #[derive(Debug, Default)]
 pub(super) struct RowSlot {
     pub(super) contributions: Vec<Contribution>,
