@@ -6,19 +6,31 @@ use anyhow::{Result, bail};
 
 use crate::process::{self, capture, cargo};
 
-/// Runs all of it; the first that fails ends the run.
+/// Runs all of it, also after a failure, so that one run tells everything.
 pub(crate) fn run() -> Result<()> {
-    process::run(cargo().args(["fmt", "--all", "--check"]))?;
-    process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    dependencies()
+    let failed: Vec<String> = [formatting(), clippy(), dependencies(), advisories()]
+        .into_iter()
+        .filter_map(|check| check.err().map(|error| format!("{error:#}")))
+        .collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failed.join("\nerror: "))
+}
+
+fn formatting() -> Result<()> {
+    process::run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    process::run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
 fn dependencies() -> Result<()> {
     if !capture(cargo().args(["deny", "--version"]))?.0.success() {
         bail!("cargo-deny is missing; install it with: cargo install --locked cargo-deny");
     }
-    process::run(cargo().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
-    advisories()
+    process::run(cargo().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
 /// Known vulnerabilities. The database is fetched from the internet; where it cannot be reached, that is said and
