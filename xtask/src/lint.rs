@@ -8,7 +8,7 @@ use crate::process::{self, capture, cargo};
 
 /// Runs all of it, also after a failure, so that one run tells everything.
 pub(crate) fn run() -> Result<()> {
-    let failed: Vec<String> = [formatting(), clippy(), dependencies(), advisories()]
+    let failed: Vec<String> = [formatting(), clippy(), dependencies()]
         .into_iter()
         .filter_map(|check| check.err().map(|error| format!("{error:#}")))
         .collect();
@@ -30,7 +30,8 @@ fn dependencies() -> Result<()> {
     if !capture(cargo().args(["deny", "--version"]))?.0.success() {
         bail!("cargo-deny is missing; install it with: cargo install --locked cargo-deny");
     }
-    process::run(cargo().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    let rules = process::run(cargo().args(["deny", "--all-features", "check", "bans", "licenses", "sources"]));
+    rules.and(advisories())
 }
 
 /// Known vulnerabilities. The database is fetched from the internet; where it cannot be reached, that is said and
