@@ -39,7 +39,7 @@ fn main() -> Result<ExitCode> {
             producer.set_script(Script::Always(Box::new(answers[name].clone())));
         }
         let made = suite(&place, &mut tally);
-        for check in received::CHECKS.iter().filter(|check| made.contains(&check.call)) {
+        for check in received::CHECKS.iter().filter(|check| made.contains(check.call)) {
             let name = format!("{}: {}", made.client, check.what);
             tally.judge(&name, (check.judge)(&world.scene.producers[check.producer].received()));
         }
