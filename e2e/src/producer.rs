@@ -291,6 +291,11 @@ fn serve(
                 reader.wire.close();
                 return Ok(());
             }
+            Then::Cut => {
+                // It may be closed already.
+                let _ = reader.wire.socket().shutdown(Shutdown::Both);
+                return Ok(());
+            }
             Then::Reset => {
                 // Only the last handle's closing resets.
                 shared.lock().sockets.remove(&number);

@@ -15,6 +15,8 @@ pub enum Then {
     Close,
     /// It is reset.
     Reset,
+    /// TCP is closed without a word of TLS, as somebody on the way can do it.
+    Cut,
     /// Nothing more is sent; the peer has to give up.
     Stall,
 }

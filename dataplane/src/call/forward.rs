@@ -1,11 +1,11 @@
 //! Step 12: the producer. Endpoints are tried in their order until one takes the connection; then the request is
 //! streamed, and the answer, once it is known what it is, streamed back (rules §7).
 
-use super::{After, Call};
 use super::decide::Plan;
 use super::envelope::Message;
 use super::failure::Failure;
 use super::heads::{Added, Returned, write_answer_head, write_request_head};
+use super::{After, Call};
 use crate::exchange::{Clocks, Exchange, ExchangeError, Pump, Recode};
 use crate::http1::{Conn, Encoder, Framing, ResponseHead};
 use crate::telemetry::metrics::{InFlight, ProducerFailure, ProducerMetrics};
@@ -16,7 +16,9 @@ use bytes::{Bytes, BytesMut};
 use rivmesh_rivta::encoding::Encoding;
 use rivmesh_rivta::transcoder::Transcoder;
 use rivmesh_rivta::{Fault, FaultScanner, FaultStep, rewrite};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// What the platform says about the caller.
@@ -121,10 +123,7 @@ async fn exchange(
         let answer = match exchange.answer_head().await {
             Ok(answer) => answer,
             Err(error @ (ExchangeError::ProducerClosed | ExchangeError::ProducerBroke(_)))
-                if plan.idempotent
-                    && failed.is_none()
-                    && body.is_taken()
-                    && body.moved() == outgoing.taken =>
+                if plan.idempotent && failed.is_none() && body.is_taken() && body.moved() == outgoing.taken =>
             {
                 tracing::debug!(%error, "an idempotent request is sent once more");
                 body.rewind();
@@ -136,15 +135,35 @@ async fn exchange(
         };
         let relayed = relay(call, exchange, answer, &line.endpoint, outgoing, called, record).await;
         let Relayed { after, reusable_for } = relayed.map_err(|failure| count(&line.metrics, failure))?;
-        if let Some(peer_idle) = reusable_for {
-            let platform = &call.cx.settings.platform;
-            let idle = platform.timeouts.upstream_idle.min(peer_idle);
-            let limit = platform.limits.idle_per_endpoint;
-            call.cx.worker.pool.put(line.key, line.producer, idle, limit, &line.metrics);
-        }
         line.metrics.call_finished(called.elapsed());
+        // Before the consumer has heard the end: its next call may need the place that this one had.
+        give_back(call, line, reusable_for);
+        finish(consumer, clocks).await?;
         return Ok(after);
     }
+}
+
+/// Frees a producer from a call: its place, and its connection for another call if it can carry one.
+fn give_back(call: &Call<'_>, line: Line, reusable_for: Option<Duration>) {
+    if let Some(peer_idle) = reusable_for {
+        let platform = &call.cx.settings.platform;
+        let idle = platform.timeouts.upstream_idle.min(peer_idle);
+        let limit = platform.limits.idle_per_endpoint;
+        call.cx.worker.pool.put(line.key, line.producer, idle, limit, &line.metrics);
+    }
+}
+
+/// Writes what is left of the answer.
+async fn finish(consumer: &mut Conn, clocks: &mut Clocks) -> Result<(), Failure> {
+    poll_fn(|cx| match consumer.poll_drain(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(Failure::ConsumerGone)),
+        Poll::Pending => {
+            let left = consumer.output.len() as u64;
+            clocks.consumer.poll(cx, left).map(|()| Err(Failure::ConsumerGone))
+        }
+    })
+    .await
 }
 
 fn count_failure(line: &Line) -> Arc<Endpoint> {
@@ -244,7 +263,7 @@ async fn open_line(
     Err(refusal.unwrap_or_else(|| Failure::fault(Fault::platform("the route has no endpoint"), "endpoint")))
 }
 
-/// What becomes of the two connections of an answer that has been relayed whole.
+/// What becomes of the two connections of an answer that the producer has given whole.
 struct Relayed {
     /// What the consumer was told about its connection.
     after: After,

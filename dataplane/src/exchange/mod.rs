@@ -115,7 +115,8 @@ impl<'a> Exchange<'a> {
         .await
     }
 
-    /// Relays the answer's body to the end; its head and first part stand in the consumer's output buffer.
+    /// Relays the answer's body until the producer has done its part; its head and first part stand in the consumer's
+    /// output buffer, where its last part stands afterwards.
     pub(crate) async fn relay_answer(&mut self, answer: &mut Pump) -> Result<(), ExchangeError> {
         poll_fn(|cx| {
             // Once the answer flows, a request that cannot be sent on no longer matters.
@@ -124,7 +125,7 @@ impl<'a> Exchange<'a> {
             {
                 return Poll::Ready(Err(e));
             }
-            match answer.poll(cx, self.producer, self.consumer) {
+            match answer.poll_take(cx, self.producer, self.consumer) {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
                 Poll::Ready(Err(e)) => Poll::Ready(Err(answer_error(e))),
                 Poll::Pending => self.poll_clocks(cx, answer.waiting() == Waiting::OnSink, answer.moved()),

@@ -5,7 +5,7 @@ use crate::http1::{BodyError, Conn, Decoder, Encoder, Framing, HIGH_WATER};
 use bytes::BytesMut;
 use rivmesh_rivta::transcoder::{TranscodeError, Transcoder};
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use thiserror::Error;
 
 /// What happens to the content on the way.
@@ -175,20 +175,25 @@ impl Pump {
         source: &mut Conn,
         sink: &mut Conn,
     ) -> Poll<Result<(), PumpError>> {
+        ready!(self.poll_take(cx, source, sink))?;
+        ready!(self.poll_sink(cx, sink))?;
+        self.finished = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// As [`Pump::poll`], but ready when all has been taken out of `source`; the last of it stands in the sink's buffer.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Conn,
+        sink: &mut Conn,
+    ) -> Poll<Result<(), PumpError>> {
         loop {
             self.take(source, sink)?;
-            match sink.poll_drain(cx) {
-                Poll::Pending => {
-                    self.waiting = Waiting::OnSink;
-                    return Poll::Pending;
-                }
-                Poll::Ready(Err(e)) => return Poll::Ready(Err(PumpError::Sink(e))),
-                Poll::Ready(Ok(())) if self.ended => {
-                    self.finished = true;
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Ready(Ok(())) => {}
+            if self.ended {
+                return Poll::Ready(Ok(()));
             }
+            ready!(self.poll_sink(cx, sink))?;
             match source.poll_fill(cx) {
                 Poll::Pending => {
                     self.waiting = Waiting::OnSource;
@@ -199,6 +204,14 @@ impl Pump {
                 Poll::Ready(Ok(_)) => {}
             }
         }
+    }
+
+    fn poll_sink(&mut self, cx: &mut Context<'_>, sink: &mut Conn) -> Poll<Result<(), PumpError>> {
+        let drained = sink.poll_drain(cx).map_err(PumpError::Sink);
+        if drained.is_pending() {
+            self.waiting = Waiting::OnSink;
+        }
+        drained
     }
 
     /// Takes content out of the source's buffer until it is empty or the sink has enough to write.

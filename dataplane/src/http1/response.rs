@@ -28,7 +28,11 @@ impl ResponseHead {
 ///
 /// # Errors
 /// See [`HeadError`]; the connection cannot be used any further after one.
-pub fn parse_response(input: &mut BytesMut, limit: usize, max_fields: usize) -> Result<Option<ResponseHead>, HeadError> {
+pub fn parse_response(
+    input: &mut BytesMut,
+    limit: usize,
+    max_fields: usize,
+) -> Result<Option<ResponseHead>, HeadError> {
     let Some(end) = find_end(input, limit)? else { return Ok(None) };
     let buffer = input.split_to(end).freeze();
     let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
