@@ -41,6 +41,7 @@ fn full() -> Metrics {
         retried: true,
         ..call("urn:by:a:stranger", Outcome::Fault { code: VpCode::Vp004, kind: "route", cause: String::new() })
     });
+    metrics.unrouted(&"SE1".into());
     drop(listener.connection_opened());
     listener.handshake(Some(TlsVersion::V1_3), true);
     listener.handshake_refused("expired");
