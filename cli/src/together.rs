@@ -1,18 +1,17 @@
 //! A control plane and a dataplane in one process, joined by a pipe: what `standalone` and `demo` have in common.
 
-use rivmesh_crds::{ConditionStatus, ConditionType, Reason, Status};
+use rivmesh_crds::{ConditionStatus, ConditionType, Status};
 use rivmesh_dataplane::admin::{ControlPlaneStatus, ObjectStatus};
 use rivmesh_dataplane::app::{self, Running};
 use rivmesh_dataplane::config;
 use rivmesh_dataplane::telemetry::log::{self, Format};
 use rivmesh_dataplane::telemetry::metrics::{Metrics, RefusedRows};
-use rivmesh_operator::ledger::Ledger;
-use rivmesh_operator::{ControlPlane, Options};
+use rivmesh_operator::ledger::{Ledger, ObjectCounts};
+use rivmesh_operator::{ControlPlane, Options, notice};
 use rivmesh_table::CompileOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::broadcast::error::RecvError;
 
 /// How to start both.
 pub(crate) struct Setup {
@@ -36,7 +35,7 @@ impl Together {
     /// Starts both. Returns when the listeners are bound; the first table follows.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
         let platform = config::load(&setup.config)?;
-        let (control_plane, mut notices) = ControlPlane::start(Options {
+        let (control_plane, notices) = ControlPlane::start(Options {
             manifests: setup.manifests,
             hsa_units: platform.hsa_units.clone(),
             compile: CompileOptions { internal: platform.upstream.internal.clone(), ..CompileOptions::default() },
@@ -47,6 +46,7 @@ impl Together {
             config: setup.config,
             operator: Some(control_plane.connector()),
             pod: hostname(),
+            pod_uid: String::new(),
             log_format: setup.log_format,
             log_to: setup.log_to,
             control_plane: Some(Box::new(move || control_plane_status(&ledger))),
@@ -54,15 +54,7 @@ impl Together {
         .await?;
         log::install(dataplane.log(), &setup.log_filter)?;
         tokio::spawn(count(counted, dataplane.metrics()));
-        tokio::spawn(async move {
-            loop {
-                match notices.recv().await {
-                    Ok(notice) => notice.log(),
-                    Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "some notices were too many to log"),
-                    Err(RecvError::Closed) => return,
-                }
-            }
-        });
+        tokio::spawn(notice::log(notices));
         Ok(Self { control_plane, dataplane })
     }
 
@@ -77,14 +69,8 @@ async fn count(ledger: Arc<Ledger>, metrics: Arc<Metrics>) {
     let mut snapshots = ledger.snapshots();
     loop {
         metrics.set_table_held(snapshots.borrow_and_update().held.is_some());
-        let mut refused = RefusedRows::default();
-        for object in ledger.objects() {
-            refused.rejected += u64::from(object.status.rows.rejected);
-            let conflicts = object.status.row_errors.iter().filter(|row| row.reason == Reason::Conflict);
-            // An object names eight rows at most, so this may be too low, but never wrongly zero.
-            refused.conflicts += conflicts.count() as u64;
-        }
-        metrics.set_refused_rows(refused);
+        let ObjectCounts { rejected_rows: rejected, conflicting_rows: conflicts, .. } = ledger.counts();
+        metrics.set_refused_rows(RefusedRows { rejected, conflicts });
         if snapshots.changed().await.is_err() {
             return;
         }

@@ -11,6 +11,7 @@ use crate::worker::{self, Handle};
 use crate::{listen, upkeep};
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use rivmesh_sync::Identity;
 use rivmesh_sync::feed::{self, Feed, FeedStatus};
 use rivmesh_sync::grpc::Connector;
 use rivmesh_table::{Query, Table};
@@ -30,6 +31,8 @@ pub struct Options {
     pub operator: Option<Connector>,
     /// This instance's name for people: the pod's name.
     pub pod: String,
+    /// The uid of that pod; empty outside a cluster.
+    pub pod_uid: String,
     /// How calls and events are written.
     pub log_format: Format,
     /// Where they are written to.
@@ -94,13 +97,9 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     tasks.spawn(upkeep::table_readiness(ready, waiting, events, feed.clone(), has_operator, max_stale));
     tasks.spawn(upkeep::table_news(shared.clone(), feed.clone(), readiness.clone()));
     tasks.spawn(upkeep::follow_files(shared.clone(), options.config, signal.clone()));
-    tasks.spawn(follow(
-        options.operator,
-        options.pod,
-        settings.platform.table.directory.clone(),
-        table.clone(),
-        status,
-    ));
+    let environment = settings.platform.environment.0.clone();
+    let identity = Identity { pod: options.pod, pod_uid: options.pod_uid, environment };
+    tasks.spawn(follow(options.operator, identity, settings.platform.table.directory.clone(), table.clone(), status));
 
     let admin = serve_admin(&settings, &shared, &readiness, options.control_plane, &listeners)?;
     let urls: Vec<String> = listeners.iter().map(|(name, address)| format!("{name} on {address}")).collect();
@@ -134,7 +133,7 @@ fn start_workers(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Wo
 /// Follows the operator, or serves what is on disk where there is none.
 async fn follow(
     operator: Option<Connector>,
-    pod: String,
+    identity: Identity,
     store: Option<PathBuf>,
     table: Arc<ArcSwap<Table>>,
     status: watch::Sender<FeedStatus>,
@@ -143,7 +142,7 @@ async fn follow(
     let install = move |next| table.store(next);
     match operator {
         Some(connector) => {
-            let feed = Feed { pod, connector, store };
+            let feed = Feed { identity, connector, store };
             feed::run(feed, move || current.load_full(), install, status, std::future::pending()).await;
         }
         None => {

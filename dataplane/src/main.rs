@@ -24,12 +24,18 @@ struct Args {
     /// Authorities (PEM) that the operator's certificate must come from.
     #[arg(long, env = "RIVMESH_OPERATOR_CA", value_name = "FILE")]
     operator_ca: Option<PathBuf>,
+    /// The token that proves to the operator which pod this is; read anew for every stream.
+    #[arg(long, env = "RIVMESH_OPERATOR_TOKEN", value_name = "FILE", requires = "operator")]
+    operator_token: Option<PathBuf>,
     /// The name in the operator's certificate, where it is not the host's.
     #[arg(long, env = "RIVMESH_OPERATOR_NAME", value_name = "NAME")]
     operator_name: Option<String>,
     /// This instance's name in the operator's status.
     #[arg(long, env = "RIVMESH_POD", value_name = "NAME", default_value = "dataplane")]
     pod: String,
+    /// The uid of the pod that this instance runs in, which the token must name too.
+    #[arg(long, env = "RIVMESH_POD_UID", value_name = "UID", default_value = "", hide_default_value = true)]
+    pod_uid: String,
     /// How calls and events are written to standard output: json or text.
     #[arg(long, env = "RIVMESH_LOG_FORMAT", value_name = "FORMAT", default_value = "json")]
     log_format: Format,
@@ -52,13 +58,14 @@ async fn run(args: Args) -> anyhow::Result<()> {
             authorities,
             server_name: args.operator_name,
             identity: None,
-            metadata: None,
+            token: args.operator_token,
         })
     });
     let options = Options {
         config: args.config,
         operator,
         pod: args.pod,
+        pod_uid: args.pod_uid,
         log_format: args.log_format,
         log_to: Box::new(std::io::stdout()),
         control_plane: None,

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use anyhow::Context;
 use rivmesh_sync::Published;
-use rivmesh_sync::grpc::{self, Connector, Pipe, TableSync, pipe};
+use rivmesh_sync::grpc::{self, Connector, OpenGate, Pipe, TableSync, pipe};
 use rivmesh_table::{CompileOptions, Digest, ObjectId};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
@@ -65,13 +65,13 @@ impl ControlPlane {
         };
         let ledger = Arc::new(Ledger::new());
         let notices = ledger.notices();
-        let publisher = publish::start(options.compile, guard, ledger.clone())?;
+        let publisher = publish::start(options.compile, guard, ledger.clone(), Box::new(drop))?;
         let batches = publisher.inputs.clone();
         let directory = Directory::new(manifests, options.hsa_units);
         let watch = watch_directory(directory, move |batch| batches.send(Input::Batch(batch)).is_ok())?;
 
         let (pipe, listener) = pipe();
-        let service = TableSync::new(publisher.published.clone(), ledger.clone());
+        let service = TableSync::new(publisher.published.clone(), ledger.clone(), Arc::new(OpenGate));
         let pipe_server = tokio::spawn(async move {
             if let Err(error) = grpc::serve(service, listener, std::future::pending()).await {
                 tracing::error!(%error, "the table service of this process failed");
@@ -96,7 +96,7 @@ impl ControlPlane {
 
     /// The service for dataplanes elsewhere; see [`crate::serve`].
     pub fn service(&self) -> TableSync {
-        TableSync::new(self.published.clone(), self.ledger.clone())
+        TableSync::new(self.published.clone(), self.ledger.clone(), Arc::new(OpenGate))
     }
 
     /// What is going on; the receiver learns of every change.

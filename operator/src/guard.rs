@@ -2,10 +2,10 @@
 //! says that it is right. A wrong `rm`, an empty volume or a broken checkout must not take a region's traffic down;
 //! the price is that revocations wait too, and the alert says so.
 //!
-//! What counts as the table before is kept in a file, `baseline.json` in the state directory, so that a restart does
-//! not forget it. A held table is released by its digest: by [`Guard::release`], or by a file named `release` in that
-//! directory that holds the digest.
+//! What counts as the table before is kept outside the process, by a [`Keeper`], so that a restart does not forget it: in
+//! a directory of files, or where an operator keeps it in its cluster. A held table is released by its digest.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,22 +19,43 @@ const ROWS: u64 = 100;
 /// A kind that loses no more than this share, in percent, is never held.
 const PERCENT: u64 = 30;
 
+/// Releases that are remembered: a person's, and that of another process that published the same table.
+const REMEMBERED_RELEASES: usize = 4;
+
 const BASELINE: &str = "baseline.json";
 const RELEASE: &str = "release";
 
 /// The table that shrinking is measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Baseline {
-    digest: Digest,
-    counts: Counts,
+pub struct Baseline {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it holds.
+    pub counts: Counts,
+}
+
+/// Keeps the baseline between processes, and knows how a person releases a table.
+pub trait Keeper: fmt::Debug + Send {
+    /// Keeps another baseline. A release for it, or for a table that was never published, has had its effect.
+    ///
+    /// # Errors
+    /// When it could not be written down.
+    fn keep(&mut self, baseline: &Baseline) -> io::Result<()>;
+
+    /// The table that a person has released, if this keeper is the one to ask.
+    fn released(&self) -> Option<Digest>;
+
+    /// What a person does to release this table: the end of a sentence.
+    fn how_to_release(&self, digest: Digest) -> String;
 }
 
 /// Compares each new table with the last one that was published.
 #[derive(Debug, Default)]
 pub struct Guard {
     baseline: Option<Baseline>,
-    directory: Option<PathBuf>,
-    released: Option<Digest>,
+    keeper: Option<Box<dyn Keeper>>,
+    /// Those of tables that were not published since.
+    released: VecDeque<Digest>,
 }
 
 /// A table that is held back.
@@ -48,8 +69,8 @@ pub struct Held {
     pub gone: Vec<ObjectId>,
     /// How many objects are gone in all, of those that this process has seen.
     pub gone_in_all: usize,
-    /// The file that releases it, if there is a state directory.
-    pub release_file: Option<PathBuf>,
+    /// What releases it: the end of a sentence.
+    pub release: String,
 }
 
 /// A kind that shrank too much.
@@ -78,11 +99,12 @@ impl fmt::Display for Held {
                 write!(f, " and {more} more")?;
             }
         }
-        f.write_str(". The table before stays in use; every change since, revocations too, waits. ")?;
-        match &self.release_file {
-            Some(path) => write!(f, "If it is right, release it: write its digest to {}", path.display()),
-            None => f.write_str("If it is right, release it by its digest"),
-        }
+        let release = &self.release;
+        write!(
+            f,
+            ". The table before stays in use; every change since, revocations too, waits. If it is right, release it: \
+             {release}"
+        )
     }
 }
 
@@ -107,32 +129,28 @@ impl Guard {
         Self::default()
     }
 
+    /// A guard that goes on from this baseline, if there is one, and hands every later one to `keeper`.
+    pub fn with(baseline: Option<Baseline>, keeper: Box<dyn Keeper>) -> Self {
+        Self { baseline, keeper: Some(keeper), released: VecDeque::new() }
+    }
+
     /// A guard whose baseline is kept in `directory`, which is created if it is not there.
     ///
     /// # Errors
     /// When the directory cannot be used, or the file in it cannot be read: to start without it could publish an
     /// emptied table.
     pub fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
-        let directory = directory.into();
-        let path = directory.join(BASELINE);
-        let unusable = |error: &dyn fmt::Display| {
-            let hint = "delete it only if the manifests are known to be whole";
-            io::Error::other(format!("{}: {error}; {hint}", path.display()))
-        };
-        fs::create_dir_all(&directory)?;
-        let baseline = match fs::read(&path) {
-            Ok(content) => Some(serde_json::from_slice(&content).map_err(|error| unusable(&error))?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(unusable(&error)),
-        };
-        Ok(Self { baseline, directory: Some(directory), released: None })
+        let keeper = StateDirectory { directory: directory.into() };
+        fs::create_dir_all(&keeper.directory)?;
+        let baseline = keeper.load()?;
+        Ok(Self::with(baseline, Box::new(keeper)))
     }
 
     /// Whether this table may be published; if not, what shrank too much.
     pub fn judge(&self, manifest: &Manifest) -> Result<(), Vec<Loss>> {
         let Some(baseline) = &self.baseline else { return Ok(()) };
         let losses = losses(&baseline.counts, &manifest.counts);
-        if losses.is_empty() || self.released == Some(manifest.digest()) { Ok(()) } else { Err(losses) }
+        if losses.is_empty() || self.released.contains(&manifest.digest()) { Ok(()) } else { Err(losses) }
     }
 
     /// This table was published: it is what the next one is measured against.
@@ -141,37 +159,73 @@ impl Guard {
     /// When it could not be written down; the guard works on, but a restart would go by the one before.
     pub fn published(&mut self, manifest: &Manifest) -> io::Result<()> {
         let baseline = Baseline { digest: manifest.digest(), counts: manifest.counts };
-        let before = self.baseline.replace(baseline);
-        self.released = None;
-        let Some(directory) = &self.directory else { return Ok(()) };
-        // A release that was written for this table, or for one that was never published, has had its effect.
-        match fs::remove_file(directory.join(RELEASE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // Only the counts decide, so a table with the same ones need not be written.
-        if before.is_some_and(|before| before.counts == baseline.counts) {
-            return Ok(());
-        }
-        write_atomically(directory, BASELINE, &serde_json::to_vec_pretty(&baseline)?)
+        self.baseline = Some(baseline);
+        self.released.clear();
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.keep(&baseline))
     }
 
     /// Lets the table with this digest pass, when it is judged next.
     pub fn release(&mut self, digest: Digest) {
-        self.released = Some(digest);
+        if !self.released.contains(&digest) {
+            self.released.push_front(digest);
+            self.released.truncate(REMEMBERED_RELEASES);
+        }
     }
 
-    /// Takes up what the release file says, if there is one that can be read as a digest.
+    /// Takes up what a person has released, if the keeper is told.
     pub fn look_for_release(&mut self) {
-        let content = self.release_file().and_then(|path| fs::read_to_string(path).ok());
-        if let Some(digest) = content.and_then(|content| content.trim().parse().ok()) {
+        if let Some(digest) = self.keeper.as_ref().and_then(|keeper| keeper.released()) {
             self.release(digest);
         }
     }
 
-    /// The file that releases a held table.
-    pub fn release_file(&self) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.join(RELEASE))
+    /// What a person does to release the table with this digest: the end of a sentence.
+    pub fn how_to_release(&self, digest: Digest) -> String {
+        self.keeper.as_ref().map_or_else(|| "by its digest".to_owned(), |keeper| keeper.how_to_release(digest))
+    }
+}
+
+/// Keeps the baseline in a directory of its own: `baseline.json`, and a file named `release` that a person writes the
+/// digest of a held table into.
+#[derive(Debug)]
+struct StateDirectory {
+    directory: PathBuf,
+}
+
+impl StateDirectory {
+    fn load(&self) -> io::Result<Option<Baseline>> {
+        let path = self.directory.join(BASELINE);
+        let unusable = |error: &dyn fmt::Display| {
+            let hint = "delete it only if the manifests are known to be whole";
+            io::Error::other(format!("{}: {error}; {hint}", path.display()))
+        };
+        match fs::read(&path) {
+            Ok(content) => serde_json::from_slice(&content).map(Some).map_err(|error| unusable(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(&error)),
+        }
+    }
+}
+
+impl Keeper for StateDirectory {
+    fn keep(&mut self, baseline: &Baseline) -> io::Result<()> {
+        match fs::remove_file(self.directory.join(RELEASE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Only the counts decide, so a table with the same ones need not be written.
+        if self.load().ok().flatten().is_some_and(|before| before.counts == baseline.counts) {
+            return Ok(());
+        }
+        write_atomically(&self.directory, BASELINE, &serde_json::to_vec_pretty(baseline)?)
+    }
+
+    fn released(&self) -> Option<Digest> {
+        fs::read_to_string(self.directory.join(RELEASE)).ok()?.trim().parse().ok()
+    }
+
+    fn how_to_release(&self, _: Digest) -> String {
+        format!("write its digest to {}", self.directory.join(RELEASE).display())
     }
 }
 
@@ -242,7 +296,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut guard = Guard::open(directory.path()).expect("opened");
         guard.published(&manifest(1000, 0)).expect("written");
-        let path = guard.release_file().expect("there is a directory");
+        let path = directory.path().join(RELEASE);
         fs::write(&path, "not a digest").expect("written");
         guard.look_for_release();
         assert!(guard.judge(&manifest(0, 0)).is_err());

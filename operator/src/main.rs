@@ -1,41 +1,32 @@
-//! The operator's process: a control plane, its port, and a log of what happens.
+//! The operator's process: a control plane, its ports, and a log of what happens.
 
 mod args;
 
 use anyhow::Context;
 use clap::Parser;
-use rivmesh_operator::notice::Notice;
-use rivmesh_operator::{ControlPlane, serve};
+use rivmesh_operator::{ControlPlane, cluster, notice, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tracing::{info, warn};
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::Args;
+use crate::args::{Args, Mode};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {} is no filter", args.log))?;
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
-
-    let listener = TcpListener::bind(args.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
-    let (control_plane, notices) = ControlPlane::start(args.options()?)?;
-    tokio::spawn(log(notices));
-    serve::serve(control_plane.service(), listener, args.identity(), stop_signal()?).await?;
-    info!("stopping; dataplanes go on with the tables that they have");
-    Ok(())
-}
-
-async fn log(mut notices: Receiver<Notice>) {
-    loop {
-        match notices.recv().await {
-            Ok(notice) => notice.log(),
-            Err(RecvError::Lagged(missed)) => warn!(missed, "some notices were too many to log"),
-            Err(RecvError::Closed) => return,
+    match args.mode()? {
+        Mode::Cluster(options) => cluster::operator::run(*options, stop_signal()?).await,
+        Mode::Directory { options, listen, identity } => {
+            let listener = TcpListener::bind(listen).await;
+            let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+            let (control_plane, notices) = ControlPlane::start(*options)?;
+            tokio::spawn(notice::log(notices));
+            serve::serve(control_plane.service(), listener, identity, stop_signal()?).await?;
+            info!("stopping; dataplanes go on with the tables that they have");
+            Ok(())
         }
     }
 }

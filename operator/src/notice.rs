@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use rivmesh_crds::RowCounts;
 use rivmesh_table::ObjectId;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tracing::{info, warn};
 
 use crate::guard::Held;
 use crate::ledger::Publication;
+use crate::rollout::Refused;
 use crate::source::Problem;
-use crate::status::Refused;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -63,6 +65,11 @@ pub enum Notice {
         /// The epoch of the table that it was sent.
         epoch: u64,
     },
+    /// A pod takes calls and has been connected to no operator for too long.
+    Missing {
+        /// Its name.
+        pod: String,
+    },
     /// Something failed that stops nothing.
     Trouble(String),
 }
@@ -71,7 +78,12 @@ impl Notice {
     /// Whether somebody should act.
     pub fn is_alarm(&self) -> bool {
         match self {
-            Self::Problem(_) | Self::Held(_) | Self::Refused { .. } | Self::Silent { .. } | Self::Trouble(_) => true,
+            Self::Problem(_)
+            | Self::Held(_)
+            | Self::Refused { .. }
+            | Self::Silent { .. }
+            | Self::Missing { .. }
+            | Self::Trouble(_) => true,
             Self::Object { ready, .. } => !ready,
             Self::Mended(_)
             | Self::Gone(_)
@@ -85,6 +97,17 @@ impl Notice {
     /// Writes it to the log.
     pub fn log(&self) {
         if self.is_alarm() { warn!("{self}") } else { info!("{self}") }
+    }
+}
+
+/// Writes notices to the log until there are no more.
+pub async fn log(mut notices: Receiver<Notice>) {
+    loop {
+        match notices.recv().await {
+            Ok(notice) => notice.log(),
+            Err(RecvError::Lagged(missed)) => warn!(missed, "some notices were too many to log"),
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 
@@ -121,6 +144,13 @@ impl fmt::Display for Notice {
             }
             Self::Silent { pod, epoch } => {
                 write!(f, "dataplane {pod} has not answered table {epoch}; its objects count as in force without it")
+            }
+            Self::Missing { pod } => {
+                write!(
+                    f,
+                    "dataplane {pod} takes calls and has been connected to no operator for a minute; objects count as \
+                     in force without it"
+                )
             }
             Self::Trouble(what) => f.write_str(what),
         }

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rivmesh_crds::{ConditionStatus, ConditionType, Finding, Reason, RowCounts};
 use rivmesh_sync::Published;
-use rivmesh_table::{CompileOptions, Compiler, Digest, Manifest, ObjectId};
+use rivmesh_table::{CompileOptions, Compiler, Digest, Manifest, ObjectId, Verdict};
 use tokio::sync::watch;
 
 use crate::debounce::Debounce;
 use crate::guard::{Guard, Held};
 use crate::ledger::Ledger;
-use crate::source::{Batch, Change};
+use crate::source::{Batch, Change, Reach};
 
 /// Objects that a held table names as gone.
 const NAMED_GONE: usize = 5;
@@ -28,7 +29,7 @@ const RELEASE_LOOK: Duration = Duration::from_millis(500);
 pub enum Input {
     /// The source tells something.
     Batch(Batch),
-    /// A held table may be published.
+    /// The table with this digest may be published, however small it is.
     Release(Digest),
 }
 
@@ -43,19 +44,27 @@ pub struct Publisher {
     pub thread: JoinHandle<()>,
 }
 
+/// How a compilation is timed.
+pub type Timer = Box<dyn Fn(Duration) + Send>;
+
 /// Starts a publisher that writes to this account.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(options: CompileOptions, guard: Guard, ledger: Arc<Ledger>) -> std::io::Result<Publisher> {
+pub fn start(options: CompileOptions, guard: Guard, ledger: Arc<Ledger>, timer: Timer) -> std::io::Result<Publisher> {
     let (sender, published) = watch::channel(None);
     let (inputs, receiver) = channel();
     let desk = Desk {
         compiler: Compiler::new(options),
         guard,
         ledger,
+        timer,
         published: sender,
+        reach: Reach::default(),
+        whole: false,
+        undecodable: BTreeMap::new(),
         unpublished: BTreeMap::new(),
+        removed: Vec::new(),
         gone: BTreeSet::new(),
         held: None,
     };
@@ -67,7 +76,16 @@ struct Desk {
     compiler: Compiler,
     guard: Guard,
     ledger: Arc<Ledger>,
+    timer: Timer,
     published: watch::Sender<Option<Arc<Published>>>,
+    /// How far the source has been read.
+    reach: Reach,
+    /// Whether what was read is everything.
+    whole: bool,
+    /// Objects that cannot be read, since the last compilation.
+    undecodable: BTreeMap<ObjectId, Verdict>,
+    /// Objects that went since the last compilation.
+    removed: Vec<ObjectId>,
     /// Shards that were compiled since the last publication.
     unpublished: BTreeMap<Digest, Bytes>,
     /// Objects that went since the last publication.
@@ -80,30 +98,24 @@ impl Desk {
     fn work(mut self, inputs: &Receiver<Input>) {
         let started = Instant::now();
         let mut debounce = Debounce::default();
-        let mut removed = Vec::new();
         loop {
-            let due = debounce.due().map(|due| due.saturating_sub(started.elapsed()));
+            let due = debounce.due().filter(|_| self.whole).map(|due| due.saturating_sub(started.elapsed()));
             let look = self.held.as_ref().map(|_| RELEASE_LOOK);
             let input = match due.into_iter().chain(look).min() {
                 None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(wait) => inputs.recv_timeout(wait),
             };
             match input {
-                Ok(Input::Batch(batch)) => {
-                    self.ledger.source_read(&batch.problems);
-                    debounce.change(started.elapsed(), batch.urgent);
-                    self.apply(batch, &mut removed);
-                }
-                Ok(Input::Release(digest)) => {
-                    self.guard.release(digest);
-                    self.reconsider();
-                }
+                // While a table was being compiled more may have come: it belongs to the next one.
+                Ok(input) => std::iter::once(input)
+                    .chain(inputs.try_iter())
+                    .for_each(|input| self.take_in(input, &mut debounce, started.elapsed())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if debounce.due().is_some_and(|due| due <= started.elapsed()) {
+            if self.whole && debounce.due().is_some_and(|due| due <= started.elapsed()) {
                 debounce.done();
-                self.compile(&std::mem::take(&mut removed));
+                self.compile();
             } else if self.held.is_some() {
                 self.guard.look_for_release();
                 self.reconsider();
@@ -111,28 +123,55 @@ impl Desk {
         }
     }
 
-    fn apply(&mut self, batch: Batch, removed: &mut Vec<ObjectId>) {
-        for change in batch.changes {
-            match change {
-                Change::Upsert(object) => {
-                    self.gone.remove(&object.id);
-                    removed.retain(|id| *id != object.id);
-                    self.compiler.upsert(*object);
-                }
-                Change::Remove(id) => {
-                    self.compiler.remove(&id);
-                    self.gone.insert(id.clone());
-                    removed.push(id);
-                }
-                Change::HsaTree(tree) => self.compiler.set_hsa_tree(tree),
+    fn take_in(&mut self, input: Input, debounce: &mut Debounce, now: Duration) {
+        match input {
+            Input::Batch(batch) => {
+                self.ledger.source_read(&batch.problems);
+                debounce.change(now, batch.urgent);
+                self.apply(batch);
+            }
+            Input::Release(digest) => {
+                self.guard.release(digest);
+                self.reconsider();
             }
         }
     }
 
-    fn compile(&mut self, removed: &[ObjectId]) {
+    fn apply(&mut self, batch: Batch) {
+        for change in batch.changes {
+            match change {
+                Change::Upsert(object) => {
+                    self.gone.remove(&object.id);
+                    self.removed.retain(|id| *id != object.id);
+                    self.undecodable.remove(&object.id);
+                    self.compiler.upsert(*object);
+                }
+                Change::Remove(id) => {
+                    self.compiler.remove(&id);
+                    self.undecodable.remove(&id);
+                    self.gone.insert(id.clone());
+                    self.removed.push(id);
+                }
+                Change::Undecodable { id, generation, reason } => {
+                    self.compiler.remove(&id);
+                    self.gone.remove(&id);
+                    self.removed.retain(|removed| *removed != id);
+                    self.undecodable.insert(id.clone(), unreadable(id, generation, &reason));
+                }
+                Change::HsaTree(tree) => self.compiler.set_hsa_tree(tree),
+            }
+        }
+        self.whole = batch.whole;
+        self.reach = batch.reach;
+    }
+
+    fn compile(&mut self) {
+        let started = Instant::now();
         let compilation = self.compiler.compile();
-        let verdicts = compilation.changed.iter().filter_map(|id| self.compiler.verdict(id)).collect();
-        self.ledger.compiled(verdicts, removed, Timestamp::now());
+        (self.timer)(started.elapsed());
+        let compiled = compilation.changed.iter().filter_map(|id| self.compiler.verdict(id));
+        let verdicts = compiled.chain(std::mem::take(&mut self.undecodable).into_values()).collect();
+        self.ledger.compiled(verdicts, &std::mem::take(&mut self.removed), Timestamp::now());
         self.unpublished.extend(compilation.shards);
         self.consider(compilation.manifest);
     }
@@ -150,7 +189,7 @@ impl Desk {
         let before = self.published.borrow().clone();
         if before.as_ref().is_some_and(|before| *before.manifest() == manifest) {
             self.settle();
-            self.ledger.unchanged(Timestamp::now());
+            self.ledger.unchanged(&self.reach, Timestamp::now());
             return;
         }
         if let Err(losses) = self.guard.judge(&manifest) {
@@ -159,7 +198,7 @@ impl Desk {
                 losses,
                 gone: self.gone.iter().take(NAMED_GONE).cloned().collect(),
                 gone_in_all: self.gone.len(),
-                release_file: self.guard.release_file(),
+                release: self.guard.how_to_release(manifest.digest()),
             };
             self.ledger.held(held, Timestamp::now());
             let named: BTreeSet<Digest> = manifest.slots.values().map(|shard| shard.digest).collect();
@@ -174,7 +213,7 @@ impl Desk {
                     let what = format!("the baseline of the shrink guard could not be written: {error}");
                     self.ledger.trouble(what);
                 }
-                self.ledger.published(&published, Timestamp::now());
+                self.ledger.published(&published, &self.reach, Timestamp::now());
                 self.published.send_replace(Some(published));
                 self.settle();
             }
@@ -186,5 +225,19 @@ impl Desk {
     fn settle(&mut self) {
         self.unpublished.clear();
         self.gone.clear();
+    }
+}
+
+/// The judgement on an object that cannot be read: nothing of it counts.
+fn unreadable(id: ObjectId, generation: i64, reason: &str) -> Verdict {
+    let message = format!("the object cannot be read as its kind and counts for nothing: {reason}");
+    let finding = |which, status| Finding::new(which, status, Reason::Undecodable, message.clone());
+    Verdict {
+        id,
+        generation,
+        rows: RowCounts::default(),
+        errors: Vec::new(),
+        accepted: finding(ConditionType::Accepted, ConditionStatus::False),
+        resolved_refs: finding(ConditionType::ResolvedRefs, ConditionStatus::Unknown),
     }
 }

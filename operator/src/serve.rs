@@ -1,4 +1,5 @@
-//! The operator's port: tables over TLS. Certificates that change on disk are taken up without dropping a stream.
+//! The table port with certificates from files: those of an operator on a directory of manifests, or those that
+//! somebody else keeps in a cluster. Files that change on disk are taken up without dropping a stream.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rivmesh_sync::grpc::{self, ServerIdentity, TableSync, tls_incoming};
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 
 use crate::source::files::Fingerprint;
@@ -27,31 +29,33 @@ pub async fn serve(
     if identity.client_authorities.is_none() {
         warn!("dataplanes are not asked for a certificate: whoever reaches this port can read the routing tables");
     }
-    let mut seen = fingerprints(&identity);
     let config = Arc::new(ArcSwap::new(identity.load()?));
     info!(address = %listener.local_addr()?, "serving routing tables");
     let current = config.clone();
     let incoming = tls_incoming(listener, move || current.load_full());
-    let reload = async {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let now = fingerprints(&identity);
-            if now == seen {
-                continue;
-            }
-            seen = now;
-            match identity.load() {
-                Ok(loaded) => {
-                    config.store(loaded);
-                    info!("took up the changed certificate files");
-                }
-                Err(error) => warn!("{error}; the certificate files from before stay in use"),
-            }
-        }
-    };
     tokio::select! {
         served = grpc::serve(service, incoming, shutdown) => Ok(served?),
-        () = reload => Ok(()),
+        () = follow_files(identity, move |loaded| config.store(loaded)) => Ok(()),
+    }
+}
+
+/// Reads the files again whenever they change, for ever. What cannot be used is told, and what was loaded before stays.
+pub(crate) async fn follow_files(identity: ServerIdentity, show: impl Fn(Arc<ServerConfig>)) {
+    let mut seen = fingerprints(&identity);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = fingerprints(&identity);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match identity.load() {
+            Ok(loaded) => {
+                show(loaded);
+                info!("took up the changed certificate files");
+            }
+            Err(error) => warn!("{error}; the certificate files from before stay in use"),
+        }
     }
 }
 

@@ -2,43 +2,14 @@
 //! Whoever keeps the account asks it whenever one of these changes.
 
 use rivmesh_crds::conditions::{self, merge};
-use rivmesh_crds::{ConditionStatus, ConditionType, Finding, Reason, Status};
-use rivmesh_sync::grpc::StreamId;
-use rivmesh_table::{Digest, ObjectId, SlotId, Verdict};
+use rivmesh_crds::{Condition, ConditionStatus, ConditionType, Finding, Reason, RowCounts, Status};
+use rivmesh_table::{ObjectId, Verdict};
 
 use crate::guard::Held;
+use crate::rollout::Standing;
 
-/// A connected dataplane.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dataplane {
-    /// Which stream.
-    pub stream: StreamId,
-    /// Its name.
-    pub pod: String,
-    /// The table that it serves.
-    pub applied: Option<Digest>,
-    /// The epoch of the latest table that it applied on this stream; 0 before the first.
-    pub epoch: u64,
-    /// What it refused since then.
-    pub refused: Option<Refused>,
-    /// Whether it has left a table unanswered for too long.
-    pub silent: bool,
-}
-
-/// A table that a dataplane refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The table.
-    pub digest: Digest,
-    /// Its epoch.
-    pub epoch: u64,
-    /// The slot at fault.
-    pub slot: Option<SlotId>,
-    /// The row at fault in that slot.
-    pub row: Option<u32>,
-    /// Why.
-    pub reason: String,
-}
+/// What is said of an object that is in force everywhere.
+const PROGRAMMED: &str = "every ready dataplane routes by it";
 
 /// How far an object's present generation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +18,8 @@ pub enum Progress<'a> {
     Held(&'a Held),
     /// Compiled, not published yet.
     Waiting,
-    /// In every table from this epoch on.
-    Published(u64),
-    /// Every dataplane had it once; that is not taken back when dataplanes come and go.
-    Programmed,
+    /// Published, and come this far.
+    Published(&'a Standing),
 }
 
 /// An object and its status.
@@ -65,60 +34,78 @@ pub struct ObjectStatus {
 }
 
 /// The condition `Programmed` of an object.
-pub fn programmed(progress: Progress<'_>, dataplanes: &[Dataplane]) -> Finding {
+pub fn programmed(progress: Progress<'_>) -> Finding {
     let finding = |status, reason, message: String| Finding::new(ConditionType::Programmed, status, reason, message);
-    let epoch = match progress {
+    let standing = match progress {
         Progress::Held(held) => return finding(ConditionStatus::False, Reason::Held, held.to_string()),
         Progress::Waiting => {
             return finding(ConditionStatus::Unknown, Reason::Pending, "the table is being compiled".to_owned());
         }
-        Progress::Programmed => {
-            let message = "every dataplane routes by it".to_owned();
-            return finding(ConditionStatus::True, Reason::Programmed, message);
-        }
-        Progress::Published(epoch) => epoch,
+        Progress::Published(standing) => standing,
     };
-    let behind = |dataplane: &&Dataplane| dataplane.epoch < epoch;
-    let refusing = |dataplane: &Dataplane| dataplane.refused.clone().filter(|refused| refused.epoch >= epoch);
-    let refusal = dataplanes.iter().filter(behind).find_map(|dataplane| Some((dataplane, refusing(dataplane)?)));
-    if let Some((dataplane, refused)) = refusal {
-        return finding(ConditionStatus::False, Reason::Rejected, describe(dataplane, &refused));
+    if let Some(refusal) = &standing.refusal {
+        return finding(ConditionStatus::False, Reason::Rejected, refusal.clone());
     }
+    let silent = standing.silent.join(", ");
     // A silent one is named and does not hold the others' answer up.
-    let silent: Vec<&str> = dataplanes
-        .iter()
-        .filter(|dataplane| dataplane.silent)
-        .filter(behind)
-        .map(|dataplane| &*dataplane.pod)
-        .collect();
-    let asked = dataplanes.len() - silent.len();
-    let done = dataplanes.iter().filter(|dataplane| dataplane.epoch >= epoch).count();
-    if asked == 0 {
-        let message = if silent.is_empty() {
+    let (done, awaited, total) = (standing.done, standing.awaited(), standing.total);
+    if awaited == 0 {
+        let nobody = if silent.is_empty() {
             "no dataplane is connected".to_owned()
         } else {
-            format!("no dataplane answers: {}", silent.join(", "))
+            format!("no dataplane answers: {silent}")
         };
-        return finding(ConditionStatus::Unknown, Reason::NoDataplane, message);
+        return finding(ConditionStatus::Unknown, Reason::NoDataplane, nobody);
     }
-    let left_out =
-        if silent.is_empty() { String::new() } else { format!("; without an answer from {}", silent.join(", ")) };
-    let count = format!("{done} of {} dataplanes route by it{left_out}", dataplanes.len());
-    if done == asked {
-        finding(ConditionStatus::True, Reason::Programmed, count)
-    } else {
-        finding(ConditionStatus::Unknown, Reason::Pending, count)
+    let left_out = if silent.is_empty() { String::new() } else { format!("; without an answer from {silent}") };
+    if done < awaited {
+        return finding(
+            ConditionStatus::Unknown,
+            Reason::Pending,
+            format!("{done} of {total} dataplanes route by it{left_out}"),
+        );
+    }
+    if silent.is_empty() {
+        return finding(ConditionStatus::True, Reason::Programmed, PROGRAMMED.to_owned());
+    }
+    finding(ConditionStatus::True, Reason::Programmed, format!("{done} of {total} dataplanes route by it{left_out}"))
+}
+
+/// The condition `Programmed` of an object that every dataplane had once in this generation: that is not taken back
+/// when dataplanes come and go, and neither is what was said then.
+pub fn latched(status: &Status) -> Finding {
+    let said = condition(status, ConditionType::Programmed).filter(|said| said.status == ConditionStatus::True);
+    let message = said.map_or(PROGRAMMED, |said| said.message.as_str());
+    Finding::new(ConditionType::Programmed, ConditionStatus::True, Reason::Programmed, message)
+}
+
+/// Whether a stored status says that the present generation is programmed, with as many rows as the verdict counts.
+pub fn is_programmed(status: &Status, verdict: &Verdict) -> bool {
+    let is_it =
+        |said: &Condition| said.status == ConditionStatus::True && said.observed_generation == Some(verdict.generation);
+    let rows = |rows: &RowCounts| (rows.total, rows.rejected);
+    condition(status, ConditionType::Programmed).is_some_and(is_it) && rows(&status.rows) == rows(&verdict.rows)
+}
+
+/// A condition of a status.
+pub fn condition(status: &Status, which: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.is(which))
+}
+
+/// Takes over from `stored` the times of those conditions that say the same: whoever wrote them knew when.
+pub fn adopt_times(status: &mut Status, stored: &Status) {
+    for condition in &mut status.conditions {
+        let same = stored.conditions.iter().find(|other| other.type_ == condition.type_);
+        if let Some(other) = same.filter(|other| other.status == condition.status) {
+            condition.last_transition_time.clone_from(&other.last_transition_time);
+        }
     }
 }
 
-fn describe(dataplane: &Dataplane, refused: &Refused) -> String {
-    let place = match (refused.slot, refused.row) {
-        (Some(slot), Some(row)) => format!(" at slot {slot}, row {row}"),
-        (Some(slot), None) => format!(" at slot {slot}"),
-        _ => String::new(),
-    };
-    let serves = dataplane.applied.map_or_else(|| "no table".to_owned(), |digest| format!("table {digest}"));
-    format!("{} refused table {}{place}: {}; it still serves {serves}", dataplane.pod, refused.digest, refused.reason)
+/// What we write of a status: our own conditions, in their order, and the rest. Others' conditions are theirs.
+pub fn ours(status: &Status) -> Status {
+    let own = ConditionType::ALL.iter().filter_map(|which| condition(status, *which).cloned());
+    Status { conditions: own.collect(), ..status.clone() }
 }
 
 /// Brings a stored status up to date; true if anything changed.

@@ -178,8 +178,7 @@ async fn a_refusal_by_a_dataplane_reaches_the_objects_that_wait_for_it() {
     let mut notices = control_plane.notices();
     let mut stream = soon("a stream", control_plane.connector().open()).await.expect("opens");
     let say = |kind| wire::ClientMessage { kind: Some(kind) };
-    let hello =
-        wire::Hello { pod: "old-pod".to_owned(), oldest_format: 1, newest_format: 1, applied: Default::default() };
+    let hello = wire::Hello { pod: "old-pod".to_owned(), oldest_format: 1, newest_format: 1, ..Default::default() };
     stream.send(say(client_message::Kind::Hello(hello))).await.expect("sent");
     let message = soon("a manifest", stream.receive()).await.expect("received").expect("not ended");
     let Some(server_message::Kind::Manifest(manifest)) = message.kind else { panic!("{message:?}") };
@@ -237,8 +236,9 @@ async fn a_table_that_shrank_too_much_is_held_until_it_is_released() {
         snapshot.held.as_ref().is_some_and(|now| now.digest != held.digest)
     })
     .await;
-    let release = held.release_file.as_ref().expect("there is a state directory");
-    std::fs::write(release, snapshot.held.as_ref().expect("held").digest.to_string()).expect("written");
+    let release = world.state.path().join("release");
+    assert!(held.release.contains(&release.display().to_string()), "{}", held.release);
+    std::fs::write(&release, snapshot.held.as_ref().expect("held").digest.to_string()).expect("written");
     dataplane.until_table("the small table", |table| table.manifest().counts.routes == 11).await;
     until(&control_plane, "no held table", |snapshot| snapshot.held.is_none()).await;
     assert!(!release.exists());

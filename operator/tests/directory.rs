@@ -69,6 +69,7 @@ impl Told {
                 format!("+{} {} g{} from {path}", object.id.kind, object.id, object.generation)
             }
             Change::Remove(id) => format!("-{} {id}", id.kind),
+            Change::Undecodable { id, .. } => panic!("a directory keeps what {id} last was"),
             Change::HsaTree(tree) => format!("tree of {}", tree.len()),
         }));
     }

@@ -1,8 +1,12 @@
 //! What an object's status says in every situation. The function is pure, so its situations are written down.
 
+use std::time::{Duration, Instant};
+
 use rivmesh_crds::{ConditionStatus, ConditionType, Finding, Reason, RowCounts, Status};
 use rivmesh_operator::guard::{Held, Loss};
-use rivmesh_operator::status::{Dataplane, Progress, Refused, programmed, update};
+use rivmesh_operator::rollout::{Dataplane, Exception, Fleet, Mark, Refused, RefusedElsewhere, Report, Standing};
+use rivmesh_operator::status::{Progress, adopt_times, is_programmed, latched, programmed, update};
+use rivmesh_operator::versions::Versions;
 use rivmesh_sync::grpc::StreamId;
 use rivmesh_table::{Digest, Kind, ObjectId, SlotId, Verdict};
 
@@ -23,73 +27,177 @@ fn silent(number: u64, epoch: u64) -> Dataplane {
     Dataplane { silent: true, ..dataplane(number, epoch) }
 }
 
-fn held() -> Held {
-    let losses = vec![Loss { what: "routes", before: 500, after: 0 }];
-    Held { digest: Digest::of(b"held"), losses, gone: vec![], gone_in_all: 0, release_file: None }
+fn at(version: u64) -> Versions {
+    Versions::from([("routingentries", version)])
 }
 
-/// Name, progress, dataplanes; then the status, the reason, and words of the message.
-type Case<'a> = (&'a str, Progress<'a>, Vec<Dataplane>, ConditionStatus, Reason, &'a str);
+fn report(floor: u64, pods: &[&str], exceptions: Vec<Exception>) -> Report {
+    Report { floor: at(floor), pods: pods.iter().map(|pod| (*pod).to_owned()).collect(), exceptions }
+}
+
+fn exception(pod: &str, has: u64, refused: Option<u64>) -> Exception {
+    let refused = refused.map(|read| RefusedElsewhere { read: at(read), sentence: format!("{pod} refused it") });
+    Exception { pod: pod.to_owned(), has: at(has), refused }
+}
+
+/// What is said of a change that is in the tables from epoch 3, version 30 on.
+fn said(fleet: &Fleet, now: Instant) -> Finding {
+    programmed(Progress::Published(&fleet.standing(&Mark { epoch: 3, changed: at(30) }, now)))
+}
+
+/// Name, dataplanes here, what other replicas say; then the status, the reason, and words of the message.
+type Case<'a> = (&'a str, Vec<Dataplane>, Vec<Report>, ConditionStatus, Reason, &'a str);
 
 #[test]
 fn programmed_follows_what_the_dataplanes_applied() {
-    let held = held();
+    let none = Vec::new;
     let cases: Vec<Case<'_>> = vec![
-        ("not published", Progress::Waiting, vec![dataplane(1, 9)], Unknown, Reason::Pending, "being compiled"),
-        ("held", Progress::Held(&held), vec![dataplane(1, 9)], False, Reason::Held, "0 routes instead of 500"),
-        ("nobody there", Progress::Published(3), vec![], Unknown, Reason::NoDataplane, "no dataplane is connected"),
-        ("one behind", Progress::Published(3), vec![dataplane(1, 2)], Unknown, Reason::Pending, "0 of 1"),
-        (
-            "one of two",
-            Progress::Published(3),
-            vec![dataplane(1, 3), dataplane(2, 2)],
-            Unknown,
-            Reason::Pending,
-            "1 of 2",
-        ),
-        ("all", Progress::Published(3), vec![dataplane(1, 3), dataplane(2, 7)], True, Reason::Programmed, "2 of 2"),
-        (
-            "refused",
-            Progress::Published(3),
-            vec![dataplane(1, 3), refusing(2, 2, 3)],
-            False,
-            Reason::Rejected,
-            "pod-2 refused",
-        ),
-        (
-            "a later one refused",
-            Progress::Published(3),
-            vec![refusing(2, 2, 5)],
-            False,
-            Reason::Rejected,
-            "slot 4, row 2: no",
-        ),
-        ("an earlier one refused", Progress::Published(3), vec![refusing(2, 1, 2)], Unknown, Reason::Pending, "0 of 1"),
-        ("another one refused", Progress::Published(3), vec![refusing(2, 3, 4)], True, Reason::Programmed, "1 of 1"),
+        ("nobody there", vec![], none(), Unknown, Reason::NoDataplane, "no dataplane is connected"),
+        ("one behind", vec![dataplane(1, 2)], none(), Unknown, Reason::Pending, "0 of 1"),
+        ("one of two", vec![dataplane(1, 3), dataplane(2, 2)], none(), Unknown, Reason::Pending, "1 of 2"),
+        ("all", vec![dataplane(1, 3), dataplane(2, 7)], none(), True, Reason::Programmed, "every ready dataplane"),
+        ("refused", vec![dataplane(1, 3), refusing(2, 2, 3)], none(), False, Reason::Rejected, "pod-2 refused"),
+        ("a later one refused", vec![refusing(2, 2, 5)], none(), False, Reason::Rejected, "slot 4, row 2: no"),
+        ("an earlier one refused", vec![refusing(2, 1, 2)], none(), Unknown, Reason::Pending, "0 of 1"),
+        ("another one refused", vec![refusing(2, 3, 4)], none(), True, Reason::Programmed, "every ready"),
         (
             "one silent",
-            Progress::Published(3),
             vec![dataplane(1, 3), silent(2, 2)],
+            none(),
             True,
             Reason::Programmed,
             "1 of 2 dataplanes route by it; without an answer from pod-2",
         ),
+        ("all silent", vec![silent(2, 2)], none(), Unknown, Reason::NoDataplane, "no dataplane answers: pod-2"),
+        ("a silent one that has it", vec![silent(2, 3)], none(), True, Reason::Programmed, "every ready"),
         (
-            "all silent",
-            Progress::Published(3),
-            vec![silent(2, 2)],
-            Unknown,
-            Reason::NoDataplane,
-            "no dataplane answers: pod-2",
+            "elsewhere too",
+            vec![dataplane(1, 3)],
+            vec![report(30, &["a", "b"], vec![]), report(31, &["c"], vec![])],
+            True,
+            Reason::Programmed,
+            "every ready",
         ),
-        ("a silent one that has it", Progress::Published(3), vec![silent(2, 3)], True, Reason::Programmed, "1 of 1"),
-        ("once everywhere", Progress::Programmed, vec![], True, Reason::Programmed, "every dataplane"),
+        (
+            "elsewhere not yet",
+            vec![dataplane(1, 3)],
+            vec![report(29, &["a", "b"], vec![])],
+            Unknown,
+            Reason::Pending,
+            "1 of 3",
+        ),
+        (
+            "another replica has nobody",
+            vec![dataplane(1, 3)],
+            vec![report(1, &[], vec![])],
+            True,
+            Reason::Programmed,
+            "",
+        ),
+        (
+            "silent elsewhere",
+            vec![dataplane(1, 3)],
+            vec![report(30, &["a"], vec![exception("b", 20, None)])],
+            True,
+            Reason::Programmed,
+            "2 of 3 dataplanes route by it; without an answer from b",
+        ),
+        (
+            "refused elsewhere",
+            vec![dataplane(1, 3)],
+            vec![report(30, &["a"], vec![exception("b", 20, Some(30))])],
+            False,
+            Reason::Rejected,
+            "b refused it",
+        ),
+        (
+            "an earlier one refused elsewhere",
+            vec![dataplane(1, 3)],
+            vec![report(30, &[], vec![exception("b", 20, Some(25))])],
+            Unknown,
+            Reason::Pending,
+            "1 of 2",
+        ),
+        (
+            "a later one refused elsewhere",
+            vec![],
+            vec![report(30, &[], vec![exception("b", 30, Some(35))])],
+            True,
+            Reason::Programmed,
+            "every ready",
+        ),
     ];
-    for (name, progress, dataplanes, status, reason, words) in cases {
-        let finding = programmed(progress, &dataplanes);
+    for (name, own, peers, status, reason, words) in cases {
+        let finding = said(&Fleet { own, peers, ready: None }, Instant::now());
         assert_eq!((finding.status, finding.reason), (status, reason), "{name}: {}", finding.message);
         assert!(finding.message.contains(words), "{name}: {}", finding.message);
     }
+}
+
+#[test]
+fn before_it_is_published_it_waits_or_is_held() {
+    let losses = vec![Loss { what: "routes", before: 500, after: 0 }];
+    let release = "say so".to_owned();
+    let held = Held { digest: Digest::of(b"held"), losses, gone: vec![], gone_in_all: 0, release };
+    let waiting = programmed(Progress::Waiting);
+    assert_eq!((waiting.status, waiting.reason), (Unknown, Reason::Pending));
+    let held = programmed(Progress::Held(&held));
+    assert_eq!((held.status, held.reason), (False, Reason::Held));
+    assert!(held.message.contains("0 routes instead of 500") && held.message.ends_with("release it: say so"));
+}
+
+/// A fleet in a cluster where these pods take calls.
+fn in_cluster(own: Vec<Dataplane>, peers: Vec<Report>, ready: &[&str], now: Instant) -> Fleet {
+    let mut fleet = Fleet { own, peers, ready: Some(Default::default()) };
+    let pods = ready.iter().map(|pod| (*pod).to_owned());
+    fleet.ready.as_mut().expect("just set").replace(pods);
+    fleet.note_missing(now);
+    fleet
+}
+
+#[test]
+fn a_pod_that_takes_calls_is_waited_for_even_if_it_is_connected_to_nobody() {
+    let start = Instant::now();
+    let mut fleet = in_cluster(vec![dataplane(1, 3)], vec![report(30, &["a"], vec![])], &["pod-1", "a", "lost"], start);
+    let finding = said(&fleet, start);
+    assert_eq!((finding.status, &*finding.message), (Unknown, "2 of 3 dataplanes route by it"));
+    let later = start + Duration::from_secs(59);
+    fleet.note_missing(later);
+    assert_eq!(said(&fleet, later).status, Unknown, "it counts from when it was first missed");
+    let late = start + Duration::from_secs(60);
+    let finding = said(&fleet, late);
+    assert_eq!(finding.status, True);
+    assert_eq!(finding.message, "2 of 3 dataplanes route by it; without an answer from lost");
+    assert_eq!(fleet.ready.as_ref().expect("a cluster").overdue(late).collect::<Vec<_>>(), ["lost"]);
+
+    // It comes back, and is behind: it is waited for again, by name and number.
+    fleet.own.push(Dataplane { pod: "lost".to_owned(), ..dataplane(9, 0) });
+    fleet.note_missing(late);
+    assert_eq!((said(&fleet, late).status, &*said(&fleet, late).message), (Unknown, "2 of 3 dataplanes route by it"));
+}
+
+#[test]
+fn a_pod_that_takes_no_calls_and_never_had_a_table_is_not_waited_for() {
+    let now = Instant::now();
+    let fleet = in_cluster(vec![dataplane(1, 3), dataplane(2, 0)], vec![], &["pod-1"], now);
+    assert_eq!(said(&fleet, now).status, True);
+    // One that is no longer ready still serves the calls that it has.
+    let fleet = in_cluster(vec![dataplane(1, 3), dataplane(2, 2)], vec![], &["pod-1"], now);
+    assert_eq!(said(&fleet, now).status, Unknown);
+}
+
+#[test]
+fn a_replica_reports_its_floor_and_names_exceptions() {
+    let fleet =
+        Fleet { own: vec![dataplane(1, 5), dataplane(2, 4), silent(3, 2), refusing(4, 4, 5)], ..Fleet::default() };
+    let report = fleet.report(|epoch| at(epoch * 10));
+    assert_eq!(report.floor, at(40));
+    assert_eq!(report.pods, ["pod-1", "pod-2"]);
+    let pods: Vec<_> = report.exceptions.iter().map(|exception| (&*exception.pod, &exception.has)).collect();
+    assert_eq!(pods, [("pod-3", &at(20)), ("pod-4", &at(40))]);
+    assert_eq!(report.exceptions[1].refused.as_ref().map(|refused| &refused.read), Some(&at(50)));
+    let text = serde_json::to_string(&report).expect("JSON");
+    assert_eq!(serde_json::from_str::<Report>(&text).expect("read back"), report);
 }
 
 fn verdict(generation: i64, accepted: (ConditionStatus, Reason)) -> Verdict {
@@ -102,6 +210,11 @@ fn verdict(generation: i64, accepted: (ConditionStatus, Reason)) -> Verdict {
         accepted: Finding::new(ConditionType::Accepted, status, reason, "accepted?"),
         resolved_refs: Finding::new(ConditionType::ResolvedRefs, False, Reason::UnknownContract, "no contract"),
     }
+}
+
+/// The finding when every dataplane has it.
+fn everywhere() -> Finding {
+    programmed(Progress::Published(&Standing { total: 2, done: 2, ..Standing::default() }))
 }
 
 fn ready(status: &Status) -> (ConditionStatus, &str) {
@@ -117,19 +230,19 @@ fn now(seconds: i64) -> jiff::Timestamp {
 fn a_status_has_all_four_conditions_and_says_when_it_is_ready() {
     let mut status = Status::default();
     let whole = verdict(1, (True, Reason::Accepted));
-    assert!(update(&mut status, &whole, programmed(Progress::Waiting, &[]), now(1)));
+    assert!(update(&mut status, &whole, programmed(Progress::Waiting), now(1)));
     assert_eq!(ready(&status), (Unknown, "Pending"));
     assert_eq!(status.rows, RowCounts { total: 10, programmed: 0, rejected: 2 });
     let types: Vec<&str> = status.conditions.iter().map(|found| found.type_.as_str()).collect();
     assert_eq!(types, ["Accepted", "ResolvedRefs", "Programmed", "Ready"]);
 
-    assert!(update(&mut status, &whole, programmed(Progress::Programmed, &[]), now(2)));
+    assert!(update(&mut status, &whole, everywhere(), now(2)));
     assert_eq!(ready(&status), (True, "Ready"));
     assert_eq!(status.rows.programmed, 8);
-    assert!(!update(&mut status, &whole, programmed(Progress::Programmed, &[]), now(3)), "nothing is new");
+    assert!(!update(&mut status, &whole, everywhere(), now(3)), "nothing is new");
 
     let part = verdict(2, (True, Reason::PartiallyAccepted));
-    assert!(update(&mut status, &part, programmed(Progress::Programmed, &[]), now(4)));
+    assert!(update(&mut status, &part, everywhere(), now(4)));
     assert_eq!(ready(&status), (False, "PartiallyAccepted"));
     assert_eq!(status.observed_generation, Some(2));
 }
@@ -137,12 +250,39 @@ fn a_status_has_all_four_conditions_and_says_when_it_is_ready() {
 #[test]
 fn a_condition_that_holds_on_keeps_its_time() {
     let mut status = Status::default();
-    update(&mut status, &verdict(1, (True, Reason::Accepted)), programmed(Progress::Waiting, &[]), now(1));
-    update(&mut status, &verdict(2, (True, Reason::Accepted)), programmed(Progress::Programmed, &[]), now(60));
+    update(&mut status, &verdict(1, (True, Reason::Accepted)), programmed(Progress::Waiting), now(1));
+    update(&mut status, &verdict(2, (True, Reason::Accepted)), everywhere(), now(60));
     let time = |which: ConditionType| {
         let found = status.conditions.iter().find(|found| found.is(which)).expect("always there");
         found.last_transition_time.clone()
     };
     assert_eq!(time(ConditionType::Accepted), "1970-01-01T00:00:01Z");
     assert_eq!(time(ConditionType::Programmed), "1970-01-01T00:01:00Z");
+}
+
+#[test]
+fn what_was_programmed_once_stays_so_for_the_generation() {
+    let mut status = Status::default();
+    let whole = verdict(3, (True, Reason::Accepted));
+    let without = Standing { total: 2, done: 1, silent: vec!["lost".to_owned()], refusal: None };
+    update(&mut status, &whole, programmed(Progress::Published(&without)), now(1));
+    assert!(is_programmed(&status, &whole));
+    assert!(latched(&status).message.contains("without an answer from lost"), "it keeps its words");
+    assert!(!is_programmed(&status, &verdict(4, (True, Reason::Accepted))), "another generation");
+    let fewer = Verdict { rows: RowCounts { total: 10, programmed: 5, rejected: 5 }, ..whole };
+    assert!(!is_programmed(&status, &fewer), "other rows, because a rival came");
+}
+
+#[test]
+fn whoever_wrote_a_condition_first_knows_since_when_it_holds() {
+    let (mut ours, mut stored) = (Status::default(), Status::default());
+    let whole = verdict(1, (True, Reason::Accepted));
+    update(&mut stored, &whole, programmed(Progress::Waiting), now(10));
+    update(&mut ours, &whole, everywhere(), now(99));
+    adopt_times(&mut ours, &stored);
+    let time = |which: ConditionType| {
+        ours.conditions.iter().find(|found| found.is(which)).expect("always there").last_transition_time.clone()
+    };
+    assert_eq!(time(ConditionType::Accepted), "1970-01-01T00:00:10Z");
+    assert_eq!(time(ConditionType::Programmed), "1970-01-01T00:01:39Z", "that one has changed since");
 }

@@ -6,7 +6,6 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rivmesh_sync::feed::Source;
@@ -118,7 +117,7 @@ impl World {
             authorities: self.pki.file("ca.pem"),
             server_name: Some("operator.example".to_owned()),
             identity: Some((self.pki.file("dataplane.crt"), self.pki.file("dataplane.key"))),
-            metadata: None,
+            token: None,
         }
     }
 
@@ -167,10 +166,7 @@ async fn neither_side_talks_to_a_stranger() {
         ("a certificate of another authority", TlsTarget { identity: Some(stranger), ..good.clone() }),
         ("another authority expected", TlsTarget { authorities: strangers.file("ca.pem"), ..good.clone() }),
         ("another name expected", TlsTarget { server_name: Some("other.example".to_owned()), ..good.clone() }),
-        (
-            "credentials that are not ready",
-            TlsTarget { metadata: Some(Arc::new(|_| Err("none".into()))), ..good.clone() },
-        ),
+        ("a token that is not there", TlsTarget { token: Some("/does/not/exist".into()), ..good.clone() }),
         ("a file that is not there", TlsTarget { authorities: "/does/not/exist".into(), ..good.clone() }),
     ];
     for (name, target) in cases {

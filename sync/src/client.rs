@@ -28,10 +28,28 @@ pub enum Action {
     Disconnect(String),
 }
 
+/// Who a dataplane says it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Identity {
+    /// Its name for people: its pod name.
+    pub pod: String,
+    /// The uid of its pod; empty outside a cluster.
+    pub pod_uid: String,
+    /// The environment that it belongs to, as production. Empty where environments are not told apart.
+    pub environment: String,
+}
+
+impl Identity {
+    /// One with a name and nothing else.
+    pub fn named(pod: impl Into<String>) -> Self {
+        Self { pod: pod.into(), ..Self::default() }
+    }
+}
+
 /// One dataplane's side of the protocol, over any number of streams. Times are since any fixed instant.
 #[derive(Debug)]
 pub struct Client {
-    pod: String,
+    identity: Identity,
     phase: Phase,
     /// The manifest refused last: if it comes again its shards are asked for whole, in case a patch was at fault.
     refused: Option<Digest>,
@@ -67,9 +85,9 @@ struct Wanted {
 }
 
 impl Client {
-    /// A dataplane with this name, without a stream.
-    pub fn new(pod: impl Into<String>) -> Self {
-        Self { pod: pod.into(), phase: Phase::Offline, refused: None }
+    /// This dataplane, without a stream.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, phase: Phase::Offline, refused: None }
     }
 
     /// A stream was opened: the message that must be sent first. `table` is the one in service.
@@ -78,7 +96,9 @@ impl Client {
     pub fn connected(&mut self, table: &Table) -> wire::ClientMessage {
         self.phase = Phase::Idle;
         message(client_message::Kind::Hello(wire::Hello {
-            pod: self.pod.clone(),
+            pod: self.identity.pod.clone(),
+            pod_uid: self.identity.pod_uid.clone(),
+            environment: self.identity.environment.clone(),
             oldest_format: FORMAT,
             newest_format: FORMAT,
             applied: convert::optional_to_wire(held(table)),

@@ -15,13 +15,13 @@ use tracing::{info, warn};
 
 use crate::disk::{Directory, Store, Stored};
 use crate::grpc::{ClientStream, Connector};
-use crate::{Action, Backoff, Client, Refusal, Transfer, deadline, wire};
+use crate::{Action, Backoff, Client, Identity, Refusal, Transfer, deadline, wire};
 
 /// What a dataplane needs to follow an operator.
 #[derive(Debug)]
 pub struct Feed {
-    /// The dataplane's name for people: its pod name.
-    pub pod: String,
+    /// Who the dataplane is.
+    pub identity: Identity,
     /// How to reach the operator.
     pub connector: Connector,
     /// The directory of the last good table; with none, a restart begins without a table.
@@ -94,7 +94,7 @@ pub async fn run(
             save = Some(sender);
         }
     }
-    let mut follower = Follower { current, install, status, save, started, client: Client::new(feed.pod) };
+    let mut follower = Follower { current, install, status, save, started, client: Client::new(feed.identity) };
     tokio::select! {
         () = follower.follow(&feed.connector) => {}
         () = shutdown => {}
@@ -126,33 +126,39 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
                     info!("connected to {connector}");
                     let ended = self.exchange(stream, &mut backoff).await;
                     self.client.disconnected();
-                    ended
+                    ended.err()
                 }
-                Err(error) => error.to_string(),
+                Err(error) => Some(error.to_string()),
             };
             let wait = backoff.next(rand::random());
-            warn!(wait_ms = wait.as_millis() as u64, "{problem}; serving the last good table meanwhile");
+            match &problem {
+                Some(problem) => {
+                    warn!(wait_ms = wait.as_millis() as u64, "{problem}; serving the last good table meanwhile");
+                }
+                None => info!("the operator ended the stream in peace; connecting again"),
+            }
             self.status.send_modify(|status| {
                 status.connected = false;
-                status.last_error = Some(problem);
+                status.last_error = problem.or_else(|| status.last_error.take());
             });
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// One stream, to its end. Says how it ended.
-    async fn exchange(&mut self, mut stream: ClientStream, backoff: &mut Backoff) -> String {
+    /// One stream, to its end: in peace when the operator wants it opened anew, which it does with old ones.
+    ///
+    /// # Errors
+    /// The sentence that says what broke it.
+    async fn exchange(&mut self, mut stream: ClientStream, backoff: &mut Backoff) -> Result<(), String> {
         let hello = self.client.connected(&(self.current)());
-        if let Err(problem) = stream.send(hello).await {
-            return problem;
-        }
+        stream.send(hello).await?;
         loop {
             let deadline = self.client.deadline().map(|at| self.started + at);
             let actions = tokio::select! {
                 received = stream.receive() => match received {
                     Ok(Some(message)) => self.client.message(message, &(self.current)(), self.started.elapsed()),
-                    Ok(None) => return "the operator ended the stream".to_owned(),
-                    Err(problem) => return problem,
+                    Ok(None) => return Ok(()),
+                    Err(problem) => return Err(problem),
                 },
                 () = deadline::reached(deadline) => self.client.tick(self.started.elapsed()).into_iter().collect(),
             };
@@ -172,12 +178,10 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
                         self.refuse(refusal);
                         None
                     }
-                    Action::Disconnect(problem) => return problem,
+                    Action::Disconnect(problem) => return Err(problem),
                 };
-                if let Some(message) = reply
-                    && let Err(problem) = stream.send(message).await
-                {
-                    return problem;
+                if let Some(message) = reply {
+                    stream.send(message).await?;
                 }
             }
         }

@@ -22,7 +22,7 @@ mod transfer;
 pub mod wire;
 
 pub use backoff::Backoff;
-pub use client::{Action, Client};
+pub use client::{Action, Client, Identity};
 pub use published::{Incomplete, Published};
-pub use server::{Event, ServerStream, Step};
+pub use server::{Admission, Event, PodIdentity, ServerStream, Step};
 pub use transfer::{Refusal, Transfer};

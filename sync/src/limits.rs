@@ -21,6 +21,9 @@ pub const MAX_CLIENT_MESSAGE_BYTES: usize = 4 << 20;
 /// The longest pod name in a hello, in bytes: that of a Kubernetes name.
 pub const MAX_POD_NAME: usize = 253;
 
+/// The longest name of an environment in a hello, in bytes.
+pub const MAX_ENVIRONMENT: usize = 63;
+
 /// The longest reason in a refusal, in bytes.
 pub const MAX_REASON: usize = 1024;
 
@@ -47,6 +50,13 @@ pub const FIRST_RETRY: Duration = Duration::from_secs(30);
 
 /// The longest time between two offers of a refused manifest.
 pub const LAST_RETRY: Duration = Duration::from_secs(600);
+
+/// The age at which a stream's credentials are reviewed, give or take a fifth: so that a revoked account loses its
+/// stream, and streams spread over operators that came later.
+pub const REVIEW_AFTER: Duration = Duration::from_secs(1800);
+
+/// When nobody could review the credentials of an old stream, the next attempt comes after this long.
+pub const REVIEW_AGAIN: Duration = Duration::from_secs(60);
 
 /// Streams that an operator serves at a time; more dataplanes than any platform has.
 pub const MAX_STREAMS: usize = 2000;

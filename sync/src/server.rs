@@ -21,8 +21,32 @@ pub enum Step {
     Transfer(Shipment),
     /// Tell whoever keeps account of dataplanes.
     Tell(Event),
+    /// Ask again whether the peer's credentials are good, and tell [`ServerStream::reviewed`].
+    Review,
     /// End the stream: the peer broke the protocol or is beyond hope. The sentence is for both sides.
     Close(String),
+    /// End the stream in peace: it is old, and the peer connects again at once.
+    Retire,
+}
+
+/// What is known of a peer before it says anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Admission {
+    /// The pod that its credentials belong to. With none it may call itself what it likes.
+    pub pod: Option<PodIdentity>,
+    /// The environment that this operator serves. Empty where environments are not told apart.
+    pub environment: String,
+    /// How old the stream may become before its peer must show its credentials anew. With none it lives for ever.
+    pub longest: Option<Duration>,
+}
+
+/// A pod, as credentials name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodIdentity {
+    /// Its name.
+    pub name: String,
+    /// Its uid: another pod of the same name has another one.
+    pub uid: String,
 }
 
 /// Shards to send.
@@ -93,6 +117,9 @@ pub enum Event {
 /// One dataplane's stream. Times are since any fixed instant.
 #[derive(Debug, Default)]
 pub struct ServerStream {
+    admission: Admission,
+    /// When the credentials are to be reviewed; none while they are.
+    review_at: Option<Duration>,
     latest: Option<Arc<Published>>,
     peer: Option<Peer>,
     in_flight: Option<InFlight>,
@@ -124,9 +151,10 @@ struct Refused {
 }
 
 impl ServerStream {
-    /// A stream that was just opened, by an operator that last published `latest`.
-    pub fn new(latest: Option<Arc<Published>>) -> Self {
-        Self { latest, ..Self::default() }
+    /// A stream that was just opened at `now`, by an operator that last published `latest`.
+    pub fn new(latest: Option<Arc<Published>>, admission: Admission, now: Duration) -> Self {
+        let review_at = admission.longest.map(|longest| now + longest);
+        Self { latest, admission, review_at, ..Self::default() }
     }
 
     /// A newer table was published.
@@ -156,6 +184,10 @@ impl ServerStream {
     /// Time has passed: call this at [`ServerStream::deadline`].
     pub fn tick(&mut self, now: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
+        if self.review_at.is_some_and(|at| at <= now) {
+            self.review_at = None;
+            steps.push(Step::Review);
+        }
         if let Some(in_flight) = &mut self.in_flight {
             let silent = now.saturating_sub(in_flight.since);
             let epoch = in_flight.published.epoch();
@@ -171,13 +203,24 @@ impl ServerStream {
         steps
     }
 
+    /// The credentials were reviewed because the stream is old. When nobody could judge them, a stream that was good
+    /// stays, and is reviewed again later; otherwise it ends, and the peer connects anew with its present credentials.
+    pub fn reviewed(&mut self, could_judge: bool, now: Duration) -> Vec<Step> {
+        if could_judge {
+            return vec![Step::Retire];
+        }
+        self.review_at = Some(now + limits::REVIEW_AGAIN);
+        Vec::new()
+    }
+
     /// When [`ServerStream::tick`] has something to do next.
     pub fn deadline(&self) -> Option<Duration> {
-        if let Some(in_flight) = &self.in_flight {
-            let wait = if in_flight.named_silent { limits::GIVE_UP_AFTER } else { limits::SILENT_AFTER };
-            return Some(in_flight.since + wait);
-        }
-        self.refused.as_ref().map(|refused| refused.again_at)
+        let offer = match &self.in_flight {
+            Some(in_flight) if in_flight.named_silent => Some(in_flight.since + limits::GIVE_UP_AFTER),
+            Some(in_flight) => Some(in_flight.since + limits::SILENT_AFTER),
+            None => self.refused.as_ref().map(|refused| refused.again_at),
+        };
+        offer.into_iter().chain(self.review_at).min()
     }
 
     fn hello(&mut self, hello: &wire::Hello, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
@@ -188,11 +231,28 @@ impl ServerStream {
             return Err(format!("formats {} to {} are none", hello.oldest_format, hello.newest_format));
         }
         let applied = convert::optional_digest(&hello.applied)?;
+        self.admitted(hello)?;
         let pod = convert::printable(&hello.pod, limits::MAX_POD_NAME);
         self.peer = Some(Peer { formats: hello.oldest_format..=hello.newest_format, applied, greeted: false });
         steps.push(Step::Tell(Event::Hello { pod, applied }));
         self.offer(now, steps);
         Ok(())
+    }
+
+    /// Whether the peer is whom its credentials name, and belongs here at all.
+    fn admitted(&self, hello: &wire::Hello) -> Result<(), String> {
+        let Admission { pod, environment, .. } = &self.admission;
+        if pod.as_ref().is_some_and(|pod| pod.name != hello.pod || pod.uid != hello.pod_uid) {
+            return Err("the credentials belong to another pod than the one that shows them".to_owned());
+        }
+        let theirs = convert::printable(&hello.environment, limits::MAX_ENVIRONMENT);
+        if environment.is_empty() || theirs.is_empty() || theirs.eq_ignore_ascii_case(environment) {
+            return Ok(());
+        }
+        Err(format!(
+            "this operator serves environment {environment} and the dataplane belongs to {theirs}: environments never \
+             mix, so connect it to an operator of its own"
+        ))
     }
 
     fn need(&mut self, need: &wire::Need, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {

@@ -62,6 +62,12 @@ pub struct Hello {
     /// Digest of the manifest that it serves now; empty when it has no table.
     #[prost(bytes = "bytes", tag = "4")]
     pub applied: ::prost::bytes::Bytes,
+    /// The uid of its pod, where it runs in a cluster; else empty. Compared with what its credentials say.
+    #[prost(string, tag = "5")]
+    pub pod_uid: ::prost::alloc::string::String,
+    /// The environment that it belongs to, as production; empty from versions that did not say.
+    #[prost(string, tag = "6")]
+    pub environment: ::prost::alloc::string::String,
 }
 /// Names every shard of one table.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rivmesh_sync::feed::{self, Feed, FeedStatus, Source};
-use rivmesh_sync::grpc::{Connector, Observer, Pipe, StreamId, TableSync, pipe, serve};
-use rivmesh_sync::{Event, Published};
+use rivmesh_sync::grpc::{Connector, Observer, OpenGate, Pipe, StreamId, TableSync, pipe, serve};
+use rivmesh_sync::{Event, Identity, Published};
 use rivmesh_table::{Digest, SlotRef, Table};
 use support::Publisher;
 use tempfile::TempDir;
@@ -47,7 +47,7 @@ impl Operator {
         let (pipe, listener) = pipe();
         let (published, receiver) = watch::channel(published);
         let events = Arc::new(Events::default());
-        let service = TableSync::new(receiver, events.clone());
+        let service = TableSync::new(receiver, events.clone(), Arc::new(OpenGate));
         let task = tokio::spawn(async { serve(service, listener, std::future::pending()).await.expect("serves") });
         Self { pipe, published, events, task }
     }
@@ -74,7 +74,7 @@ impl Dataplane {
         let (current, install) = (table.clone(), table.clone());
         let connector = Connector::Pipe(pipe.clone());
         let task = tokio::spawn(feed::run(
-            Feed { pod: "pod-1".to_owned(), connector, store: Some(store.to_owned()) },
+            Feed { identity: Identity::named("pod-1"), connector, store: Some(store.to_owned()) },
             move || current.lock().expect("no panic").clone(),
             move |table| *install.lock().expect("no panic") = table,
             sender,
@@ -201,7 +201,7 @@ async fn an_operator_that_comes_back_finds_its_dataplane_waiting() {
     let mut dataplane = Dataplane::start(&pipe, store.path());
     let (published, receiver) = watch::channel(Some(first.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = TableSync::new(receiver, Arc::new(Events::default()));
+    let service = TableSync::new(receiver, Arc::new(Events::default()), Arc::new(OpenGate));
     let serving = tokio::spawn(serve(service, listener, async { drop(stopped.await) }));
     dataplane.until_table(&first).await;
     drop(stop);

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rivmesh_sync::wire::{self, client_message, server_message};
-use rivmesh_sync::{Action, Client, Event, Published, Refusal, ServerStream, Step, limits};
+use rivmesh_sync::{
+    Action, Admission, Client, Event, Identity, PodIdentity, Published, Refusal, ServerStream, Step, limits,
+};
 use rivmesh_table::{Digest, SlotRef, Table};
 use support::Publisher;
 
@@ -26,8 +28,8 @@ struct Pair {
 
 impl Pair {
     fn new(latest: Option<Arc<Published>>, table: Table) -> Self {
-        let client = Client::new("pod-1");
-        let server = ServerStream::new(latest);
+        let client = Client::new(Identity::named("pod-1"));
+        let server = ServerStream::new(latest, Admission::default(), START);
         Self { client, server, table, events: vec![], sent: vec![], refusals: vec![], closed: None }
     }
 
@@ -59,6 +61,7 @@ impl Pair {
                 }
                 Step::Tell(event) => self.events.push(event),
                 Step::Close(reason) => self.closed = Some(reason),
+                Step::Review | Step::Retire => panic!("nobody gave this stream an age"),
             }
         }
     }
@@ -107,7 +110,7 @@ fn say(kind: client_message::Kind) -> wire::ClientMessage {
 }
 
 fn hello() -> wire::ClientMessage {
-    Client::new("pod").connected(&Table::empty())
+    Client::new(Identity::named("pod")).connected(&Table::empty())
 }
 
 fn bytes(digest: Digest) -> Bytes {
@@ -205,7 +208,7 @@ fn a_base_that_the_operator_no_longer_keeps_means_whole_shards() {
 fn tables_published_during_a_transfer_coalesce_to_the_newest() {
     let mut publisher = Publisher::new();
     let first = publisher.publish_route("E001", 1);
-    let mut server = ServerStream::new(Some(first.clone()));
+    let mut server = ServerStream::new(Some(first.clone()), Admission::default(), START);
     let steps = server.message(hello(), START);
     assert_eq!(manifest_of(&steps).epoch, 1);
     for generation in 2..5 {
@@ -223,8 +226,8 @@ fn tables_published_during_a_transfer_coalesce_to_the_newest() {
 fn a_stream_finishes_the_transfer_that_it_began_although_newer_tables_appear() {
     let mut publisher = Publisher::new();
     let first = publisher.publish_route("E001", 1);
-    let mut server = ServerStream::new(Some(first));
-    let mut client = Client::new("pod");
+    let mut server = ServerStream::new(Some(first), Admission::default(), START);
+    let mut client = Client::new(Identity::named("pod"));
     let table = Table::empty();
     let hello = client.connected(&table);
     let steps = server.message(hello, START);
@@ -298,8 +301,14 @@ fn a_refused_table_is_offered_again_later_and_whole() {
 #[test]
 fn an_operator_of_another_format_says_so_and_sends_nothing() {
     let published = Publisher::new().publish_route("E001", 1);
-    let mut server = ServerStream::new(Some(published));
-    let hello = wire::Hello { pod: "pod".to_owned(), oldest_format: 7, newest_format: 9, applied: Bytes::new() };
+    let mut server = ServerStream::new(Some(published), Admission::default(), START);
+    let hello = wire::Hello {
+        pod: "pod".to_owned(),
+        oldest_format: 7,
+        newest_format: 9,
+        applied: Bytes::new(),
+        ..wire::Hello::default()
+    };
     let steps = server.message(say(client_message::Kind::Hello(hello)), START);
     let Some(Step::Close(reason)) = steps.last() else { panic!("{steps:?}") };
     assert!(reason.contains("format 1") && reason.contains("7 to 9"), "{reason}");
@@ -308,7 +317,7 @@ fn an_operator_of_another_format_says_so_and_sends_nothing() {
 #[test]
 fn a_silent_dataplane_is_named_and_then_given_up() {
     let published = Publisher::new().publish_route("E001", 1);
-    let mut server = ServerStream::new(Some(published));
+    let mut server = ServerStream::new(Some(published), Admission::default(), START);
     server.message(hello(), START);
     assert_eq!(server.deadline(), Some(limits::SILENT_AFTER));
     assert!(server.tick(limits::SILENT_AFTER - Duration::from_millis(1)).is_empty());
@@ -322,8 +331,8 @@ fn a_silent_dataplane_is_named_and_then_given_up() {
 #[test]
 fn an_operator_that_stalls_loses_its_stream() {
     let published = Publisher::new().publish_route("E001", 1);
-    let mut server = ServerStream::new(Some(published));
-    let mut client = Client::new("pod");
+    let mut server = ServerStream::new(Some(published), Admission::default(), START);
+    let mut client = Client::new(Identity::named("pod"));
     let table = Table::empty();
     let steps = server.message(client.connected(&table), START);
     assert_eq!(client.deadline(), None, "an operator may take its time before the first table");
@@ -360,7 +369,7 @@ fn a_dataplane_that_breaks_the_protocol_loses_its_stream() {
         ("a slot that is none", vec![hello(), say(client_message::Kind::Rejected(rejected))]),
     ];
     for (name, messages) in cases {
-        let mut server = ServerStream::new(Some(published.clone()));
+        let mut server = ServerStream::new(Some(published.clone()), Admission::default(), START);
         let steps: Vec<Step> = messages.into_iter().flat_map(|message| server.message(message, START)).collect();
         assert!(matches!(steps.last(), Some(Step::Close(_))), "{name}: {steps:?}");
     }
@@ -395,7 +404,7 @@ fn a_dataplane_refuses_whatever_is_not_what_the_digests_say() {
         ("a base that is not held", wire::Manifest { base: bytes(Digest::of(b"other")), ..manifest.clone() }),
     ];
     for (name, manifest) in refused_manifests {
-        let mut client = Client::new("pod");
+        let mut client = Client::new(Identity::named("pod"));
         client.connected(&Table::empty());
         let actions = client.message(send(manifest), &Table::empty(), START);
         assert!(matches!(actions[..], [Action::Send(_), Action::Refused(_)]), "{name}: {actions:?}");
@@ -408,7 +417,7 @@ fn a_dataplane_refuses_whatever_is_not_what_the_digests_say() {
         ("other bytes", wire::Shard { data: rest[0].data.clone(), ..first.clone() }),
     ];
     for (name, shard) in broken_shards {
-        let mut client = Client::new("pod");
+        let mut client = Client::new(Identity::named("pod"));
         let table = Table::empty();
         client.connected(&table);
         client.message(send(manifest.clone()), &table, START);
@@ -426,7 +435,7 @@ fn a_dataplane_refuses_whatever_is_not_what_the_digests_say() {
         ("too long", wire::Shard { data: vec![0; 1 << 20].into(), ..first.clone() }),
     ];
     for (name, shard) in protocol_breaks {
-        let mut client = Client::new("pod");
+        let mut client = Client::new(Identity::named("pod"));
         client.connected(&Table::empty());
         client.message(send(manifest.clone()), &Table::empty(), START);
         let actions = client.message(ship(&shard), &Table::empty(), START);
@@ -444,7 +453,7 @@ fn an_operator_that_speaks_out_of_turn_loses_its_stream() {
     let (manifest, shards) = honest(&published);
     let manifest = wire::ServerMessage { kind: Some(server_message::Kind::Manifest(manifest)) };
     let table = Table::empty();
-    let mut client = Client::new("pod");
+    let mut client = Client::new(Identity::named("pod"));
     client.connected(&table);
     assert!(matches!(client.message(ship(&shards[0]), &table, START)[..], [Action::Disconnect(_)]), "no shard yet");
     assert!(matches!(client.message(manifest.clone(), &table, START)[..], [Action::Send(_)]));
@@ -455,9 +464,10 @@ fn an_operator_that_speaks_out_of_turn_loses_its_stream() {
 fn the_words_of_a_dataplane_reach_a_log_bounded_and_harmless() {
     let published = Publisher::new().publish_route("E001", 1);
     let digest = bytes(published.digest());
-    let mut server = ServerStream::new(Some(published));
+    let mut server = ServerStream::new(Some(published), Admission::default(), START);
     let name = "pod\nforged ".repeat(100);
-    let hello = wire::Hello { pod: name, oldest_format: 1, newest_format: 1, applied: Bytes::new() };
+    let hello =
+        wire::Hello { pod: name, oldest_format: 1, newest_format: 1, applied: Bytes::new(), ..wire::Hello::default() };
     let steps = server.message(say(client_message::Kind::Hello(hello)), START);
     let Step::Tell(Event::Hello { pod, .. }) = &steps[0] else { panic!("{steps:?}") };
     assert!(pod.len() <= limits::MAX_POD_NAME && !pod.contains('\n'));
@@ -474,4 +484,64 @@ fn a_manifest_that_names_a_shard_nobody_gave_is_not_published() {
     let manifest = publisher.compiler.compile().manifest;
     let error = Published::new(manifest, &std::collections::BTreeMap::new(), None).expect_err("no shard");
     assert!(error.to_string().contains("was not given"), "{error}");
+}
+
+/// What a stream says to a hello of this identity.
+fn greeted(admission: Admission, identity: Identity) -> Vec<Step> {
+    let published = Publisher::new().publish_route("E001", 1);
+    let mut server = ServerStream::new(Some(published), admission, START);
+    server.message(Client::new(identity).connected(&Table::empty()), START)
+}
+
+#[test]
+fn credentials_of_one_pod_do_not_serve_another() {
+    let pod = |name: &str, uid: &str| PodIdentity { name: name.to_owned(), uid: uid.to_owned() };
+    let identity = |pod: &str, pod_uid: &str| Identity { pod_uid: pod_uid.to_owned(), ..Identity::named(pod) };
+    let admitted = |pod| Admission { pod: Some(pod), ..Admission::default() };
+    for (credentials, said, is_good) in [
+        (pod("a", "1"), identity("a", "1"), true),
+        (pod("a", "1"), identity("b", "1"), false),
+        (pod("a", "1"), identity("a", "2"), false),
+        (pod("a", "1"), identity("a", ""), false),
+    ] {
+        let steps = greeted(admitted(credentials), said.clone());
+        assert_eq!(!matches!(steps[..], [Step::Close(_)]), is_good, "{said:?}: {steps:?}");
+    }
+}
+
+#[test]
+fn environments_never_mix() {
+    let admission = |environment: &str| Admission { environment: environment.to_owned(), ..Admission::default() };
+    let identity = |environment: &str| Identity { environment: environment.to_owned(), ..Identity::named("a") };
+    for (ours, theirs, is_good) in [
+        ("production", "production", true),
+        ("production", "Production", true),
+        ("production", "test", false),
+        ("test", "production", false),
+        ("test", "", true),
+        ("", "test", true),
+    ] {
+        let steps = greeted(admission(ours), identity(theirs));
+        assert_eq!(!matches!(steps[..], [Step::Close(_)]), is_good, "{ours} and {theirs}: {steps:?}");
+        if let [Step::Close(reason)] = &steps[..] {
+            assert!(reason.contains(ours) && reason.contains(theirs), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn an_old_stream_ends_in_peace_once_its_credentials_can_be_judged() {
+    let longest = Duration::from_secs(1800);
+    let admission = Admission { longest: Some(longest), ..Admission::default() };
+    let mut server = ServerStream::new(None, admission, START);
+    server.message(hello(), START);
+    assert_eq!(server.deadline(), Some(longest));
+    assert!(server.tick(longest - Duration::from_millis(1)).is_empty());
+    assert!(matches!(server.tick(longest)[..], [Step::Review]));
+    assert!(server.tick(longest).is_empty(), "asked once");
+    assert!(server.reviewed(false, longest).is_empty(), "a good stream stays while nobody can judge it");
+    let again = longest + limits::REVIEW_AGAIN;
+    assert_eq!(server.deadline(), Some(again));
+    assert!(matches!(server.tick(again)[..], [Step::Review]));
+    assert!(matches!(server.reviewed(true, again)[..], [Step::Retire]));
 }

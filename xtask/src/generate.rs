@@ -35,9 +35,13 @@ const GENERATORS: [Generator; 3] = [
     },
     Generator {
         what: "reference pages",
-        cargo: &["test", "--quiet", "-p", "rivmesh-dataplane", "--lib", "pages"],
+        cargo: &["test", "--quiet", "-p", "rivmesh-dataplane", "-p", "rivmesh-operator", "--lib", "the_page_of"],
         switch: Some("RIVMESH_UPDATE_PAGES"),
-        outputs: &["docs/src/reference/log-fields.md", "docs/src/reference/metrics.md"],
+        outputs: &[
+            "docs/src/reference/log-fields.md",
+            "docs/src/reference/metrics.md",
+            "docs/src/reference/operator-metrics.md",
+        ],
     },
 ];
 

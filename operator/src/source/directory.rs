@@ -122,7 +122,7 @@ impl Directory {
         if !news && !hsa_news {
             return None;
         }
-        let mut batch = Batch::default();
+        let mut batch = Batch { whole: true, ..Batch::default() };
         for id in touched {
             self.settle_claim(id, &mut batch);
         }

@@ -1,9 +1,10 @@
 //! Where objects come from. A source reads, validates and tells what changed, in batches; everything after it (compile,
-//! publish, status) is the same whatever the source. Today there is one: a directory of manifests.
+//! publish, status) is the same whatever the source: a directory of manifests, or a Kubernetes API server.
 
 pub mod directory;
 pub(crate) mod files;
 mod hsa_units;
+pub mod kubernetes;
 pub mod manifest;
 mod rules;
 pub mod schema;
@@ -15,16 +16,30 @@ use std::sync::Arc;
 
 use rivmesh_table::{HsaTree, Object, ObjectId};
 
-/// What a source tells in one go. It is always the outcome of a complete read: after the first batch, and after each
-/// one that follows, the receiver knows exactly what the source holds.
+use crate::versions::Versions;
+
+/// What a source tells in one go.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// What changed since the batch before, in any order, at most one change for an object.
+    /// What changed since the batch before, in order.
     pub changes: Vec<Change>,
     /// Whether a change may have taken a right away: then nothing may delay it.
     pub urgent: bool,
     /// Everything that is wrong with the source now.
     pub problems: Arc<[Problem]>,
+    /// Whether the receiver now knows exactly what the source holds. Nothing is compiled from anything less.
+    pub whole: bool,
+    /// How far the source has been read.
+    pub reach: Reach,
+}
+
+/// How far a source has been read, and how far that was needed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Everything up to these versions is known.
+    pub read: Versions,
+    /// Whoever has read up to these knows every change.
+    pub changed: Versions,
 }
 
 /// One change.
@@ -34,6 +49,15 @@ pub enum Change {
     Upsert(Box<Object>),
     /// An object is gone.
     Remove(ObjectId),
+    /// An object is there and cannot be read as its kind. It counts for nothing, and is told so.
+    Undecodable {
+        /// Which.
+        id: ObjectId,
+        /// Its generation.
+        generation: i64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The HSA tree is new or different.
     HsaTree(HsaTree),
 }

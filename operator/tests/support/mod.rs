@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rivmesh_sync::Identity;
 use rivmesh_sync::feed::{self, Feed, FeedStatus};
 use rivmesh_sync::grpc::Connector;
 use rivmesh_table::{Kind, ObjectId, Table};
@@ -55,7 +56,7 @@ impl Dataplane {
         let (stop, stopped) = oneshot::channel();
         let (current, install) = (table.clone(), table.clone());
         let task = tokio::spawn(feed::run(
-            Feed { pod: "pod-1".to_owned(), connector, store },
+            Feed { identity: Identity::named("pod-1"), connector, store },
             move || current.load_full(),
             move |table| install.store(table),
             sender,

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -11,7 +10,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -22,9 +21,6 @@ use crate::{limits, wire};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const WINDOW: u32 = 1 << 20;
-
-/// Adds to what is sent when a stream opens: a token, for example. Called once for each connection.
-pub type MetadataHook = Arc<dyn Fn(&mut MetadataMap) -> Result<(), String> + Send + Sync>;
 
 /// How a dataplane reaches its operator.
 #[derive(Debug, Clone)]
@@ -46,8 +42,8 @@ pub struct TlsTarget {
     pub server_name: Option<String>,
     /// PEM files with the certificate and private key that this dataplane shows, if it shows any.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Adds metadata, if anything is to be added.
-    pub metadata: Option<MetadataHook>,
+    /// File with the token that this dataplane shows, if it shows any; read for every stream, since tokens are renewed.
+    pub token: Option<PathBuf>,
 }
 
 impl fmt::Debug for TlsTarget {
@@ -67,9 +63,12 @@ pub enum ConnectError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The metadata hook failed.
-    #[error("the credentials for the operator are not ready: {0}")]
-    Metadata(String),
+    /// The token is nothing that can be sent.
+    #[error("{path} holds no token; the connection to the operator needs one")]
+    Token {
+        /// The file.
+        path: PathBuf,
+    },
     /// No connection.
     #[error("{address} cannot be reached: {reason}")]
     Transport {
@@ -134,8 +133,8 @@ impl Connector {
         let channel = self.channel().await?;
         let (outbound, messages) = mpsc::channel(4);
         let mut request = Request::new(ReceiverStream::new(messages));
-        if let Self::Tls(TlsTarget { metadata: Some(hook), .. }) = self {
-            hook(request.metadata_mut()).map_err(ConnectError::Metadata)?;
+        if let Self::Tls(TlsTarget { token: Some(path), .. }) = self {
+            request.metadata_mut().insert("authorization", bearer(path).await?);
         }
         let mut grpc = tonic::client::Grpc::new(channel)
             .max_decoding_message_size(limits::MAX_SERVER_MESSAGE_BYTES)
@@ -201,6 +200,17 @@ impl TlsTarget {
         }
         Ok(config)
     }
+}
+
+/// The token in a file, as a header that no debug output shows.
+async fn bearer(path: &Path) -> Result<MetadataValue<Ascii>, ConnectError> {
+    let token = String::from_utf8(read(path).await?).ok();
+    let value = token
+        .and_then(|token| Some(token.trim()).filter(|token| !token.is_empty()).map(|token| format!("Bearer {token}")));
+    let value = value.and_then(|value| MetadataValue::try_from(value).ok());
+    let mut value = value.ok_or_else(|| ConnectError::Token { path: path.to_owned() })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Off the runtime's threads, like every file access.

@@ -1,6 +1,7 @@
 //! The operator's service: one task per stream drives a [`ServerStream`]. Shards are packed on the blocking pool, one
 //! at a time per stream and only as fast as the dataplane reads them.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -22,7 +24,7 @@ use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::server::{Event, ServerStream, Shipment, Step};
+use crate::server::{Admission, Event, ServerStream, Shipment, Step};
 use crate::{Published, deadline, limits, wire};
 
 /// Names a stream among all that one service ever had.
@@ -38,36 +40,88 @@ pub trait Observer: Send + Sync + 'static {
     fn closed(&self, stream: StreamId, reason: Option<String>);
 }
 
+/// Decides who may open a stream. Asked before a stream says anything, and again when it is old.
+pub trait Gate: Send + Sync + 'static {
+    /// Judges the bearer token that came with a stream, if one did.
+    fn admit<'a>(&'a self, token: Option<&'a str>) -> Pinned<'a, Result<Admission, NotAdmitted>>;
+}
+
+/// Why a stream was not opened. The sentence is for the operator's log: what the peer is told helps no stranger.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotAdmitted {
+    /// The credentials are not good.
+    #[error("{0}")]
+    Denied(String),
+    /// Nobody could judge them just now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Lets everybody in whom the transport has let in: for one process, and for peers that show a certificate.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {
+    fn admit<'a>(&'a self, _: Option<&'a str>) -> Pinned<'a, Result<Admission, NotAdmitted>> {
+        Box::pin(std::future::ready(Ok(Admission::default())))
+    }
+}
+
 /// The service.
 #[derive(Clone)]
 pub struct TableSync {
     published: watch::Receiver<Option<Arc<Published>>>,
     observer: Arc<dyn Observer>,
+    gate: Arc<dyn Gate>,
     next_stream: Arc<AtomicU64>,
     places: Arc<Semaphore>,
 }
 
 impl TableSync {
-    /// A service that offers what `published` holds, as soon as that is something.
-    pub fn new(published: watch::Receiver<Option<Arc<Published>>>, observer: Arc<dyn Observer>) -> Self {
+    /// A service that offers what `published` holds, as soon as that is something, to whom `gate` lets in.
+    pub fn new(
+        published: watch::Receiver<Option<Arc<Published>>>,
+        observer: Arc<dyn Observer>,
+        gate: Arc<dyn Gate>,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(limits::MAX_STREAMS));
-        Self { published, observer, next_stream: Arc::default(), places }
+        Self { published, observer, gate, next_stream: Arc::default(), places }
     }
 
-    fn open(&self, inbound: Streaming<wire::ClientMessage>) -> Result<Outbound, Status> {
+    async fn open(self, request: Request<Streaming<wire::ClientMessage>>) -> Result<Response<Outbound>, Status> {
         let full = |_| Status::resource_exhausted("this operator has as many streams as it can serve");
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
+        let token = bearer_token(&request);
+        let admission = self.gate.admit(token.as_deref()).await.map_err(|reason| {
+            tracing::warn!("a stream was not opened: {reason}");
+            match reason {
+                NotAdmitted::Denied(_) => Status::unauthenticated("the credentials of this dataplane are not accepted"),
+                NotAdmitted::Unavailable(_) => Status::unavailable("credentials cannot be reviewed just now"),
+            }
+        })?;
         let (sender, outbound) = mpsc::channel(1);
         let stream = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
-        let driver = Driver { inbound, outbound: sender, published: self.published.clone(), started: Instant::now() };
-        let observer = self.observer.clone();
+        let driver = Driver {
+            inbound: request.into_inner(),
+            outbound: sender,
+            published: self.published,
+            gate: self.gate,
+            token,
+            started: Instant::now(),
+        };
+        let observer = self.observer;
         tokio::spawn(async move {
-            let reason = driver.run(stream, observer.as_ref()).await.err();
+            let reason = driver.run(stream, admission, observer.as_ref()).await.err();
             observer.closed(stream, reason);
             drop(place);
         });
-        Ok(ReceiverStream::new(outbound))
+        Ok(Response::new(ReceiverStream::new(outbound)))
     }
+}
+
+fn bearer_token<T>(request: &Request<T>) -> Option<String> {
+    let value = request.metadata().get("authorization")?.to_str().ok()?;
+    value.strip_prefix("Bearer ").map(|token| token.trim().to_owned())
 }
 
 /// Serves streams on every connection that `incoming` accepts, until `shutdown`; streams that are open then end.
@@ -95,7 +149,8 @@ where
 }
 
 type Outbound = ReceiverStream<Result<wire::ServerMessage, Status>>;
-type Pinned<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// A future that a trait object gives.
+pub type Pinned<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl NamedService for TableSync {
     const NAME: &'static str = "rivmesh.sync.v1alpha1.TableSync";
@@ -104,7 +159,7 @@ impl NamedService for TableSync {
 impl tower::Service<http::Request<Body>> for TableSync {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Pinned<Result<Self::Response, Infallible>>;
+    type Future = Pinned<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -130,10 +185,10 @@ struct Subscribe(TableSync);
 impl StreamingService<wire::ClientMessage> for Subscribe {
     type Response = wire::ServerMessage;
     type ResponseStream = Outbound;
-    type Future = std::future::Ready<Result<Response<Outbound>, Status>>;
+    type Future = Pinned<'static, Result<Response<Outbound>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<wire::ClientMessage>>) -> Self::Future {
-        std::future::ready(self.0.open(request.into_inner()).map(Response::new))
+        Box::pin(self.0.clone().open(request))
     }
 }
 
@@ -142,13 +197,16 @@ struct Driver {
     inbound: Streaming<wire::ClientMessage>,
     outbound: mpsc::Sender<Result<wire::ServerMessage, Status>>,
     published: watch::Receiver<Option<Arc<Published>>>,
+    gate: Arc<dyn Gate>,
+    token: Option<String>,
     started: Instant,
 }
 
 impl Driver {
     /// Until the dataplane goes, or must go.
-    async fn run(mut self, stream: StreamId, observer: &dyn Observer) -> Result<(), String> {
-        let mut machine = ServerStream::new(self.published.borrow_and_update().clone());
+    async fn run(mut self, stream: StreamId, admission: Admission, observer: &dyn Observer) -> Result<(), String> {
+        let latest = self.published.borrow_and_update().clone();
+        let mut machine = ServerStream::new(latest, admission, self.now());
         loop {
             let deadline = machine.deadline().map(|at| self.started + at);
             let steps = tokio::select! {
@@ -164,11 +222,18 @@ impl Driver {
                 },
                 () = deadline::reached(deadline) => machine.tick(self.now()),
             };
-            for step in steps {
+            let mut steps = VecDeque::from(steps);
+            while let Some(step) = steps.pop_front() {
                 match step {
                     Step::Send(message) => self.send(message).await?,
                     Step::Transfer(shipment) => self.ship(shipment).await?,
                     Step::Tell(event) => observer.event(stream, event),
+                    Step::Review => {
+                        let reviewed = self.gate.admit(self.token.as_deref()).await;
+                        let could_judge = !matches!(reviewed, Err(NotAdmitted::Unavailable(_)));
+                        steps.extend(machine.reviewed(could_judge, self.now()));
+                    }
+                    Step::Retire => return Ok(()),
                     Step::Close(reason) => {
                         // The peer may be gone; then nobody reads why.
                         let _ = self.outbound.try_send(Err(Status::failed_precondition(reason.clone())));

@@ -73,6 +73,23 @@ impl ServerIdentity {
     }
 }
 
+/// A configuration that shows this certificate chain (PEM) and asks for none, for streams that are admitted by a
+/// [`super::Gate`].
+///
+/// # Errors
+/// The sentence that says what is wrong with the certificate or the key.
+pub fn server_config(certificate: &[u8], private_key: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| format!("the certificate is not PEM: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(private_key).map_err(|error| format!("the key is not PEM: {error}"))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| error.to_string())?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).map_err(wrong(path))?;
     let certificates = read.collect::<Result<Vec<_>, _>>().map_err(wrong(path))?;

@@ -11,7 +11,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rivmesh_sync::disk::Store;
 use rivmesh_sync::wire::{self, server_message};
-use rivmesh_sync::{Action, Client, Event, Published, ServerStream, Step, Transfer};
+use rivmesh_sync::{Action, Admission, Client, Event, Identity, Published, ServerStream, Step, Transfer};
 use rivmesh_table::{Digest, SlotRef, Table};
 
 use crate::disk::Disk;
@@ -190,7 +190,7 @@ impl World {
         }
         if let Some(mut session) = self.session.take() {
             let steps = session.server.published(published, self.now);
-            self.session = session.follow(steps);
+            self.session = session.follow(steps, self.now, &mut self.rng);
         }
     }
 
@@ -230,7 +230,7 @@ impl World {
             self.saved = Some(table.digest());
         }
         let table = Arc::new(table.unwrap_or_else(Table::empty));
-        let client = Client::new("pod");
+        let client = Client::new(Identity::named("pod"));
         self.dataplane = Some(Dataplane { client, table, place: 0, work: None, store, unsaved: false });
     }
 
@@ -256,7 +256,9 @@ impl World {
             return;
         }
         let hello = dataplane.client.connected(&dataplane.table);
-        let server = ServerStream::new(operator.latest.clone());
+        let longest = self.rng.random_bool(0.5).then(|| Duration::from_secs(self.rng.random_range(1..600)));
+        let admission = Admission { longest, ..Admission::default() };
+        let server = ServerStream::new(operator.latest.clone(), admission, self.now);
         self.session = Some(Session { server, to_server: VecDeque::from([hello]), to_client: VecDeque::new() });
     }
 
@@ -274,7 +276,7 @@ impl World {
             return;
         };
         let steps = session.server.message(message, self.now);
-        self.session = session.follow(steps);
+        self.session = session.follow(steps, self.now, &mut self.rng);
         if self.session.is_none() {
             self.cut();
         }
@@ -360,7 +362,7 @@ impl World {
         self.now += Duration::from_secs(self.rng.random_range(1..200));
         if let Some(mut session) = self.session.take() {
             let steps = session.server.tick(self.now);
-            self.session = session.follow(steps);
+            self.session = session.follow(steps, self.now, &mut self.rng);
         }
         let dataplane = self.dataplane.as_mut().filter(|dataplane| dataplane.work.is_none());
         let stalled = dataplane.and_then(|dataplane| dataplane.client.tick(self.now));
@@ -387,8 +389,9 @@ impl World {
 
 impl Session {
     /// Does what the server's machine says; none when that is to close.
-    fn follow(mut self, steps: Vec<Step>) -> Option<Self> {
-        for step in steps {
+    fn follow(mut self, steps: Vec<Step>, now: Duration, rng: &mut StdRng) -> Option<Self> {
+        let mut steps = VecDeque::from(steps);
+        while let Some(step) = steps.pop_front() {
             match step {
                 Step::Send(message) => self.to_client.push_back(message),
                 Step::Transfer(shipment) => {
@@ -397,7 +400,9 @@ impl Session {
                 Step::Tell(
                     Event::Applied { .. } | Event::Rejected { .. } | Event::Hello { .. } | Event::Silent { .. },
                 ) => {}
-                Step::Close(_) => return None,
+                // The API server that reviews tokens is away half of the time.
+                Step::Review => steps.extend(self.server.reviewed(rng.random_bool(0.5), now)),
+                Step::Close(_) | Step::Retire => return None,
             }
         }
         Some(self)

@@ -2,23 +2,31 @@
 //! and held, and which dataplanes are connected. The compile thread and the streams write to it, and everybody may
 //! read. A change costs what changed: an object that is programmed is not looked at again until it changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod books;
+mod outbox;
+
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rivmesh_crds::{Condition, ConditionStatus, ConditionType, Status};
+use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason, Status};
 use rivmesh_sync::grpc::{Observer, StreamId};
 use rivmesh_sync::{Event, Published};
 use rivmesh_table::{Counts, Digest, ObjectId, Verdict};
 use tokio::sync::{broadcast, watch};
 
+use self::books::{Books, Entry};
 use crate::guard::Held;
 use crate::notice::Notice;
-use crate::source::Problem;
-use crate::status::{self, Dataplane, ObjectStatus, Progress, Refused};
+use crate::rollout::{Dataplane, ReadyPods, Refused, Report};
+use crate::source::{Problem, Reach};
+use crate::status::{ObjectStatus, condition};
 
 /// Notices that a slow listener may fall behind.
 const NOTICES: usize = 1024;
+/// How long a status waits after somebody else changed its object.
+const AFTER_CONFLICT: Duration = Duration::from_secs(2);
 
 /// What a control plane is doing, at one instant.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +60,29 @@ pub struct Publication {
     pub at: Timestamp,
 }
 
+/// Objects and their rows, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ObjectCounts {
+    /// By kind, in the order of [`Kind::ALL`].
+    pub kinds: [KindCounts; 3],
+    /// Rows that were refused, conflicts among them.
+    pub rejected_rows: u64,
+    /// Rows that lost against another object's. An object names eight rows at most, so this may be too low, but never
+    /// wrongly zero.
+    pub conflicting_rows: u64,
+}
+
+/// Objects of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KindCounts {
+    /// All of them.
+    pub objects: usize,
+    /// Those that are not ready.
+    pub not_ready: usize,
+    /// Those that cannot be read as their kind.
+    pub undecodable: usize,
+}
+
 /// The account.
 #[derive(Debug)]
 pub struct Ledger {
@@ -60,32 +91,58 @@ pub struct Ledger {
     notices: broadcast::Sender<Notice>,
 }
 
-#[derive(Debug, Default)]
-struct Books {
-    revision: u64,
-    objects: BTreeMap<ObjectId, Entry>,
-    /// Objects whose present generation is not programmed yet.
-    unsettled: BTreeSet<ObjectId>,
-    not_ready: usize,
-    problems: Arc<[Problem]>,
-    published: Option<Publication>,
-    held: Option<Arc<Held>>,
-    dataplanes: BTreeMap<StreamId, Dataplane>,
+/// What an API server says about an object's metadata and status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Which object.
+    pub id: ObjectId,
+    /// Tells it from an earlier one of the same name.
+    pub uid: String,
+    /// Its resource version.
+    pub version: u64,
+    /// Its status, if it has one that can be read.
+    pub status: Option<Status>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    verdict: Verdict,
-    stage: Stage,
-    status: Status,
+/// A status that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Of which object.
+    pub id: ObjectId,
+    /// Its uid.
+    pub uid: String,
+    /// The resource version that it must still have, or somebody knows more than this process.
+    pub version: u64,
+    /// The status.
+    pub status: Status,
+    /// Why the object was not ready by the status that is stored, if it was not.
+    pub failed_before: Option<String>,
 }
 
-/// Where the present generation of an object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Compiled,
-    Published(u64),
-    Programmed,
+/// What came of a [`Write`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored, and the object is now this.
+    Stored(Observed),
+    /// The object has changed or is gone; the source will tell.
+    Overtaken,
+    /// It failed; try again after so long.
+    Failed(Duration),
+}
+
+/// How the dataplanes are doing, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FleetCounts {
+    /// Dataplanes that are connected to this process.
+    pub connected: usize,
+    /// Pods that take calls, as the cluster sees them.
+    pub ready: usize,
+    /// Connected ones that do not answer.
+    pub silent: usize,
+    /// Connected ones that refused the latest table they were offered.
+    pub refusing: usize,
+    /// Pods that take calls and are connected to nobody.
+    pub missing: usize,
 }
 
 impl Ledger {
@@ -142,20 +199,19 @@ impl Ledger {
     pub(crate) fn compiled(&self, verdicts: Vec<Verdict>, removed: &[ObjectId], now: Timestamp) {
         let mut books = self.lock();
         for id in removed {
-            if let Some(entry) = books.objects.remove(id) {
-                books.not_ready -= usize::from(!is_ready(&entry.status));
-                books.unsettled.remove(id);
+            if books.forget(id) {
                 self.tell(Notice::Gone(id.clone()));
             }
         }
+        let clock = Instant::now();
         for verdict in verdicts {
-            books.judge(verdict);
+            books.judge(verdict, now, clock);
         }
         self.refresh(books, now);
     }
 
-    /// A table was published that holds everything compiled so far.
-    pub(crate) fn published(&self, published: &Published, now: Timestamp) {
+    /// A table was published that holds everything compiled so far, from `batch`es read that far.
+    pub(crate) fn published(&self, published: &Published, reach: &Reach, now: Timestamp) {
         let mut books = self.lock();
         let epoch = published.epoch();
         let publication =
@@ -166,18 +222,18 @@ impl Ledger {
         if let Some(held) = books.held.take() {
             self.tell(Notice::Released(held));
         }
-        books.advance(epoch);
+        books.advance(epoch, reach);
         self.refresh(books, now);
     }
 
     /// What was compiled is the table that is published already.
-    pub(crate) fn unchanged(&self, now: Timestamp) {
+    pub(crate) fn unchanged(&self, reach: &Reach, now: Timestamp) {
         let mut books = self.lock();
         if let Some(held) = books.held.take() {
             self.tell(Notice::Released(held));
         }
         if let Some(publication) = books.published {
-            books.advance(publication.epoch);
+            books.advance(publication.epoch, reach);
         }
         self.refresh(books, now);
     }
@@ -198,41 +254,120 @@ impl Ledger {
         self.tell(Notice::Trouble(what));
     }
 
+    /// The API server has this of an object.
+    pub(crate) fn observe(&self, observed: Observed) {
+        self.lock().observe(observed, Instant::now());
+    }
+
+    /// What the other replicas of the operator say about their dataplanes.
+    pub(crate) fn set_peers(&self, peers: Vec<Report>) {
+        let mut books = self.lock();
+        if books.fleet.peers != peers {
+            books.fleet.peers = peers;
+            self.refresh(books, Timestamp::now());
+        }
+    }
+
+    /// The pods that take calls, as the cluster sees them.
+    pub(crate) fn set_ready_pods(&self, pods: impl IntoIterator<Item = String>) {
+        let mut books = self.lock();
+        books.fleet.ready.get_or_insert_default().replace(pods);
+        self.refresh(books, Timestamp::now());
+    }
+
+    /// Time has passed: whoever did not answer may now be silent. To be called every second or so where there is a
+    /// cluster.
+    pub(crate) fn tick(&self) {
+        let mut books = self.lock();
+        for pod in books.newly_missing(Instant::now()) {
+            self.tell(Notice::Missing { pod });
+        }
+        self.refresh(books, Timestamp::now());
+    }
+
+    /// What this replica says about its dataplanes.
+    pub(crate) fn report(&self) -> Report {
+        let books = self.lock();
+        books.fleet.report(|epoch| books.read_of(epoch))
+    }
+
+    /// Objects and their rows, counted anew.
+    pub fn counts(&self) -> ObjectCounts {
+        let mut counts = ObjectCounts::default();
+        for (id, entry) in &self.lock().objects {
+            let kind = &mut counts.kinds[Kind::ALL.iter().position(|kind| *kind == id.kind).unwrap_or_default()];
+            kind.objects += 1;
+            kind.not_ready += usize::from(!books::is_ready(&entry.status));
+            kind.undecodable += usize::from(entry.verdict.accepted.reason == Reason::Undecodable);
+            counts.rejected_rows += u64::from(entry.status.rows.rejected);
+            let conflicts = entry.status.row_errors.iter().filter(|row| row.reason == Reason::Conflict);
+            counts.conflicting_rows += conflicts.count() as u64;
+        }
+        counts
+    }
+
+    /// How the dataplanes are doing.
+    pub fn fleet(&self) -> FleetCounts {
+        let books = self.lock();
+        let own = |is: fn(&Dataplane) -> bool| books.fleet.own.iter().filter(|dataplane| is(dataplane)).count();
+        let ready = books.fleet.ready.as_ref();
+        FleetCounts {
+            connected: books.fleet.own.len(),
+            ready: ready.map_or(0, ReadyPods::len),
+            silent: own(|dataplane| dataplane.silent),
+            refusing: own(|dataplane| dataplane.refused.is_some()),
+            missing: ready.map_or(0, |ready| ready.missing().count()),
+        }
+    }
+
+    /// The status that is to be written next, if one is due. Its outcome is to be told to [`Ledger::written`].
+    pub(crate) fn take_write(&self) -> Option<Write> {
+        let mut books = self.lock();
+        let id = books.outbox.take(Instant::now())?;
+        let write = books.write(&id);
+        if write.is_none() {
+            books.outbox.remove(&id);
+            books.outbox.done(&id, None);
+        }
+        write
+    }
+
+    /// What came of a write.
+    pub(crate) fn written(&self, id: &ObjectId, written: Written) {
+        let (mut books, now) = (self.lock(), Instant::now());
+        let again = match written {
+            Written::Stored(observed) => {
+                books.observe(observed, now);
+                None
+            }
+            // Should the source not tell, it is tried again all the same.
+            Written::Overtaken => Some(now + AFTER_CONFLICT),
+            Written::Failed(wait) => Some(now + wait),
+        };
+        books.outbox.done(id, again);
+    }
+
+    /// How many statuses wait to be written, and how long the one that is longest due has waited.
+    pub fn unwritten(&self) -> (usize, Duration) {
+        let books = self.lock();
+        (books.outbox.len(), books.outbox.oldest(Instant::now()))
+    }
+
     fn refresh(&self, mut books: MutexGuard<'_, Books>, now: Timestamp) {
-        let Books { objects, unsettled, not_ready, held, dataplanes, published, .. } = &mut *books;
         // That all is well at the start is one line, not thousands.
-        let is_start = published.is_none_or(|published| published.epoch == 1);
-        let dataplanes: Vec<Dataplane> = dataplanes.values().cloned().collect();
-        unsettled.retain(|id| {
-            let Some(entry) = objects.get_mut(id) else { return false };
-            let progress = match (entry.stage, &held) {
-                (Stage::Compiled, Some(held)) => Progress::Held(held),
-                (Stage::Compiled, None) => Progress::Waiting,
-                (Stage::Published(epoch), _) => Progress::Published(epoch),
-                (Stage::Programmed, _) => Progress::Programmed,
-            };
-            let programmed = status::programmed(progress, &dataplanes);
-            let is_programmed = programmed.status == ConditionStatus::True;
-            if is_programmed {
-                entry.stage = Stage::Programmed;
+        let is_start = books.published.is_none_or(|published| published.epoch == 1);
+        for (id, status) in books.refresh(now, Instant::now()) {
+            if !(is_start && books::is_ready(&status)) {
+                self.tell_ready(&id, &status);
             }
-            let before = ready_words(&entry.status);
-            let was_ready = entry.status.conditions.is_empty() || is_ready(&entry.status);
-            if status::update(&mut entry.status, &entry.verdict, programmed, now) {
-                let ready = is_ready(&entry.status);
-                *not_ready = *not_ready + usize::from(!ready) - usize::from(!was_ready);
-                if before != ready_words(&entry.status) && !(is_start && ready) {
-                    self.tell_ready(id, &entry.status);
-                }
-            }
-            !is_programmed
-        });
+        }
         self.show(books);
     }
 
     fn tell_ready(&self, id: &ObjectId, status: &Status) {
+        let ready = condition(status, ConditionType::Ready);
         // Waiting for the next moment is not worth a line.
-        let Some(ready) = ready(status).filter(|ready| ready.status != ConditionStatus::Unknown) else { return };
+        let Some(ready) = ready.filter(|ready| ready.status != ConditionStatus::Unknown) else { return };
         self.tell(Notice::Object {
             id: id.clone(),
             ready: ready.status == ConditionStatus::True,
@@ -258,7 +393,7 @@ impl Ledger {
             objects: books.objects.len(),
             not_ready: books.not_ready,
             problems: books.problems.clone(),
-            dataplanes: books.dataplanes.values().cloned().collect(),
+            dataplanes: books.fleet.own.clone(),
         };
         drop(books);
         self.snapshot.send_if_modified(|shown| {
@@ -277,7 +412,7 @@ impl Ledger {
 
     fn dataplane(&self, stream: StreamId, change: impl FnOnce(&mut Dataplane)) {
         let mut books = self.lock();
-        if let Some(dataplane) = books.dataplanes.get_mut(&stream) {
+        if let Some(dataplane) = books.dataplane(stream) {
             change(dataplane);
         }
         self.refresh(books, Timestamp::now());
@@ -290,55 +425,15 @@ impl Default for Ledger {
     }
 }
 
-impl Books {
-    fn judge(&mut self, verdict: Verdict) {
-        let id = verdict.id.clone();
-        self.unsettled.insert(id.clone());
-        match self.objects.get_mut(&id) {
-            None => {
-                self.objects.insert(id, Entry { verdict, stage: Stage::Compiled, status: Status::default() });
-            }
-            Some(entry) => {
-                // A verdict may change while the object stays as it is: a rival came or went.
-                if entry.verdict.generation != verdict.generation || entry.verdict.rows != verdict.rows {
-                    entry.stage = Stage::Compiled;
-                }
-                entry.verdict = verdict;
-            }
-        }
-    }
-
-    /// Everything compiled is in the tables from this epoch on.
-    fn advance(&mut self, epoch: u64) {
-        for id in &self.unsettled {
-            if let Some(entry) = self.objects.get_mut(id).filter(|entry| entry.stage == Stage::Compiled) {
-                entry.stage = Stage::Published(epoch);
-            }
-        }
-    }
-}
-
-fn ready(status: &Status) -> Option<&Condition> {
-    status.conditions.iter().find(|condition| condition.is(ConditionType::Ready))
-}
-
-fn is_ready(status: &Status) -> bool {
-    ready(status).is_some_and(|ready| ready.status == ConditionStatus::True)
-}
-
-/// What a person is told about: a change of these is worth a line.
-fn ready_words(status: &Status) -> Option<(ConditionStatus, String, Option<i64>)> {
-    ready(status).map(|ready| (ready.status, ready.reason.clone(), ready.observed_generation))
-}
-
 impl Observer for Ledger {
     fn event(&self, stream: StreamId, event: Event) {
         match event {
             Event::Hello { pod, applied } => {
                 self.tell(Notice::Connected(pod.clone()));
                 let dataplane = Dataplane { stream, pod, applied, epoch: 0, refused: None, silent: false };
-                self.lock().dataplanes.insert(stream, dataplane);
-                self.dataplane(stream, |_| {});
+                let mut books = self.lock();
+                books.fleet.own.push(dataplane);
+                self.refresh(books, Timestamp::now());
             }
             Event::Applied { digest, epoch } => self.dataplane(stream, |dataplane| {
                 dataplane.applied = Some(digest);
@@ -360,10 +455,11 @@ impl Observer for Ledger {
     }
 
     fn closed(&self, stream: StreamId, reason: Option<String>) {
-        let gone = self.lock().dataplanes.remove(&stream);
-        if let Some(dataplane) = gone {
-            self.tell(Notice::Disconnected { pod: dataplane.pod, reason });
+        let mut books = self.lock();
+        let own = &mut books.fleet.own;
+        if let Some(place) = own.iter().position(|dataplane| dataplane.stream == stream) {
+            self.tell(Notice::Disconnected { pod: own.remove(place).pod, reason });
         }
-        self.dataplane(stream, |_| {});
+        self.refresh(books, Timestamp::now());
     }
 }

@@ -1,0 +1,225 @@
+//! Statuses on their way to the API server. Only the leader writes, one status for each object, failures first, at a
+//! bounded pace; an object that somebody has changed meanwhile is left to the next look.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client};
+use rivmesh_crds::{API_VERSION, ConditionStatus, ConditionType, GROUP, Kind, Status, VERSION};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{debug, warn};
+
+use super::lease::Leadership;
+use super::{Replica, describe};
+use crate::ledger::{Ledger, Observed, Write, Written};
+use crate::status::condition;
+
+/// Writes in a second, in the long run.
+const PACE: f64 = 50.0;
+/// Writes that may come at once after a pause.
+const BURST: f64 = 100.0;
+/// Writes under way at a time.
+const AT_ONCE: usize = 8;
+/// How often the outbox is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a write may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After a failure, the object waits this long.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How many writes came to what.
+#[derive(Debug, Default)]
+pub(crate) struct WriteCounts {
+    pub(crate) stored: AtomicU64,
+    pub(crate) overtaken: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+/// Writes statuses while this replica leads, for as long as it is polled.
+pub(crate) async fn write(
+    client: Client,
+    replica: Replica,
+    ledger: Arc<Ledger>,
+    recorder: Recorder,
+    mut leadership: Leadership,
+    counts: Arc<WriteCounts>,
+) {
+    let writer = Arc::new(Writer { client, manager: replica.manager(), recorder, counts });
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut bucket = Bucket::new();
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        leadership.acquired().await;
+        ticks.tick().await;
+        while leadership.holds() && bucket.has_one(Instant::now()) {
+            let Ok(place) = places.clone().try_acquire_owned() else { break };
+            let Some(write) = ledger.take_write() else { break };
+            bucket.take();
+            let (writer, ledger) = (writer.clone(), ledger.clone());
+            tokio::spawn(async move {
+                let written = writer.write(&write).await;
+                ledger.written(&write.id, written);
+                drop(place);
+            });
+        }
+    }
+}
+
+/// A token bucket.
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        Self { tokens: BURST, filled: Instant::now() }
+    }
+
+    fn has_one(&mut self, now: Instant) -> bool {
+        self.tokens = (self.tokens + now.duration_since(self.filled).as_secs_f64() * PACE).min(BURST);
+        self.filled = now;
+        self.tokens >= 1.0
+    }
+
+    fn take(&mut self) {
+        self.tokens -= 1.0;
+    }
+}
+
+struct Writer {
+    client: Client,
+    manager: String,
+    recorder: Recorder,
+    counts: Arc<WriteCounts>,
+}
+
+impl Writer {
+    async fn write(&self, write: &Write) -> Written {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &write.id.namespace, &resource(write.id.kind));
+        let params = PatchParams::apply(&self.manager).force();
+        let patch = Patch::Apply(body(write));
+        let outcome = timeout(PATIENCE, api.patch_status(&write.id.name, &params, &patch)).await;
+        let (count, written) = match outcome {
+            Ok(Ok(object)) => {
+                self.tell(write).await;
+                (&self.counts.stored, stored(write, &object))
+            }
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+                debug!(object = %write.id, "a status was overtaken: {}", status.message);
+                (&self.counts.overtaken, Written::Overtaken)
+            }
+            Ok(Err(error)) => {
+                warn!("the status of {} {} could not be written: {}", write.id.kind, write.id, describe(&error));
+                (&self.counts.failed, Written::Failed(RETRY))
+            }
+            Err(_) => {
+                warn!("the status of {} {} could not be written: no answer", write.id.kind, write.id);
+                (&self.counts.failed, Written::Failed(RETRY))
+            }
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        written
+    }
+
+    /// An event when an object stops being ready, or begins to fail for another reason. Good news needs none.
+    async fn tell(&self, write: &Write) {
+        let Some(ready) = condition(&write.status, ConditionType::Ready) else { return };
+        let is_failure = ready.status == ConditionStatus::False;
+        if !is_failure || write.failed_before.as_ref() == Some(&ready.reason) {
+            return;
+        }
+        let event = Event {
+            type_: EventType::Warning,
+            reason: ready.reason.clone(),
+            note: Some(super::note(&ready.message)),
+            action: "Judging".to_owned(),
+            secondary: None,
+        };
+        let published = timeout(PATIENCE, self.recorder.publish(&event, &reference(write))).await;
+        // The status says it too.
+        if let Ok(Err(error)) = published {
+            debug!("an event about {} could not be written: {}", write.id, describe(&error));
+        }
+    }
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    ApiResource {
+        group: GROUP.to_owned(),
+        version: VERSION.to_owned(),
+        api_version: API_VERSION.to_owned(),
+        kind: kind.as_str().to_owned(),
+        plural: kind.plural().to_owned(),
+    }
+}
+
+/// What is applied: our own conditions and counts, on the very version that was judged.
+fn body(write: &Write) -> Value {
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": write.id.kind.as_str(),
+        "metadata": {
+            "name": write.id.name,
+            "namespace": write.id.namespace,
+            "uid": write.uid,
+            "resourceVersion": write.version.to_string(),
+        },
+        "status": write.status,
+    })
+}
+
+fn stored(write: &Write, object: &DynamicObject) -> Written {
+    let version = object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
+    let status: Option<Status> =
+        object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok());
+    Written::Stored(Observed {
+        id: write.id.clone(),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+        version: version.unwrap_or(write.version),
+        status,
+    })
+}
+
+fn reference(write: &Write) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(API_VERSION.to_owned()),
+        kind: Some(write.id.kind.as_str().to_owned()),
+        namespace: Some(write.id.namespace.clone()),
+        name: Some(write.id.name.clone()),
+        uid: Some(write.uid.clone()),
+        ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_bounded_and_a_pause_allows_a_burst() {
+        let mut bucket = Bucket::new();
+        let start = bucket.filled;
+        let mut drain = |at: Duration| {
+            let mut taken = 0;
+            while bucket.has_one(start + at) {
+                bucket.take();
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!(drain(Duration::ZERO), 100);
+        assert_eq!(drain(Duration::from_secs(1)), 50);
+        assert_eq!(drain(Duration::from_secs(1)), 0);
+        assert_eq!(drain(Duration::from_secs(3600)), 100);
+    }
+}

@@ -1,0 +1,265 @@
+//! Who routes by what: the dataplanes that are connected here, those that other replicas of the operator write about in
+//! their reports, and the pods that take calls whether or not they are connected to anybody. From these follows, as
+//! pure functions, how far a change has come.
+//!
+//! There is no account of every object on every pod: a replica says up to which versions *all* its dataplanes are, and
+//! names only the exceptions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use rivmesh_sync::grpc::StreamId;
+use rivmesh_sync::limits::SILENT_AFTER;
+use rivmesh_table::{Digest, SlotId};
+use serde::{Deserialize, Serialize};
+
+use crate::versions::Versions;
+
+/// A connected dataplane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataplane {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Its name.
+    pub pod: String,
+    /// The table that it serves.
+    pub applied: Option<Digest>,
+    /// The epoch of the latest table that it applied on this stream; 0 before the first.
+    pub epoch: u64,
+    /// What it refused since then.
+    pub refused: Option<Refused>,
+    /// Whether it has left a table unanswered for too long.
+    pub silent: bool,
+}
+
+/// A table that a dataplane refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The table.
+    pub digest: Digest,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The slot at fault.
+    pub slot: Option<SlotId>,
+    /// The row at fault in that slot.
+    pub row: Option<u32>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where a change begins to be routed: the tables of this process from an epoch on, and those of another replica that
+/// were compiled from at least these versions.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mark {
+    /// The first epoch of this process with the change.
+    pub epoch: u64,
+    /// What a replica must have read to have the change.
+    pub changed: Versions,
+}
+
+/// What one replica says about its dataplanes, for the one that writes statuses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// Versions that all the pods in `pods` route by; meaningless without pods.
+    #[serde(default)]
+    pub floor: Versions,
+    /// Pods that answer.
+    #[serde(default)]
+    pub pods: Vec<String>,
+    /// Pods that do not, or that refused a table.
+    #[serde(default)]
+    pub exceptions: Vec<Exception>,
+}
+
+/// A dataplane that does not keep up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exception {
+    /// Its name.
+    pub pod: String,
+    /// What it routes by.
+    pub has: Versions,
+    /// The table that it refused, if it is not just silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedElsewhere>,
+}
+
+/// A table that a dataplane of another replica refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedElsewhere {
+    /// What the table was compiled from.
+    pub read: Versions,
+    /// The whole sentence.
+    pub sentence: String,
+}
+
+/// The pods that take calls, as the cluster sees them.
+#[derive(Debug, Clone, Default)]
+pub struct ReadyPods {
+    /// Since when a pod has been connected to nobody; none if it is connected.
+    missing: BTreeMap<String, Option<Instant>>,
+}
+
+/// Everybody who routes calls, as far as this replica knows.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    /// Dataplanes that are connected here.
+    pub own: Vec<Dataplane>,
+    /// What the other replicas last wrote about theirs.
+    pub peers: Vec<Report>,
+    /// The pods that take calls; none where there is no cluster to ask.
+    pub ready: Option<ReadyPods>,
+}
+
+/// How far a change has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Dataplanes that matter.
+    pub total: usize,
+    /// Those that route by it.
+    pub done: usize,
+    /// Those that do not answer, and are not waited for.
+    pub silent: Vec<String>,
+    /// Why one refused it, if one did.
+    pub refusal: Option<String>,
+}
+
+impl Standing {
+    /// Those that are waited for.
+    pub fn awaited(&self) -> usize {
+        self.total - self.silent.len()
+    }
+}
+
+impl Fleet {
+    /// How far the change at `mark` has come at `now`.
+    pub fn standing(&self, mark: &Mark, now: Instant) -> Standing {
+        let mut standing = Standing::default();
+        for dataplane in self.own.iter().filter(|dataplane| self.matters(dataplane)) {
+            standing.total += 1;
+            let refused = dataplane.refused.as_ref().filter(|refused| refused.epoch >= mark.epoch);
+            match refused {
+                _ if dataplane.epoch >= mark.epoch => standing.done += 1,
+                Some(refused) => standing.refuse(|| describe(dataplane, refused)),
+                None if dataplane.silent => standing.silent.push(dataplane.pod.clone()),
+                None => {}
+            }
+        }
+        for report in &self.peers {
+            standing.total += report.pods.len() + report.exceptions.len();
+            if report.floor.covers(&mark.changed) {
+                standing.done += report.pods.len();
+            }
+            for Exception { pod, has, refused } in &report.exceptions {
+                match refused {
+                    _ if has.covers(&mark.changed) => standing.done += 1,
+                    Some(refused) if refused.read.covers(&mark.changed) => {
+                        standing.refuse(|| refused.sentence.clone());
+                    }
+                    Some(_) => {}
+                    None => standing.silent.push(pod.clone()),
+                }
+            }
+        }
+        if let Some(ready) = &self.ready {
+            standing.total += ready.missing().count();
+            standing.silent.extend(ready.overdue(now).map(str::to_owned));
+        }
+        standing.silent.sort();
+        standing
+    }
+
+    /// A pod that takes no calls and never had a table of ours need not have it.
+    fn matters(&self, dataplane: &Dataplane) -> bool {
+        dataplane.epoch > 0 || self.ready.as_ref().is_none_or(|ready| ready.missing.contains_key(&dataplane.pod))
+    }
+
+    /// What this replica has to say about its own dataplanes; `read` tells from what an epoch was compiled.
+    pub fn report(&self, read: impl Fn(u64) -> Versions) -> Report {
+        let mut report = Report::default();
+        let mut lowest = None;
+        for dataplane in self.own.iter().filter(|dataplane| self.matters(dataplane)) {
+            let refused = dataplane
+                .refused
+                .as_ref()
+                .map(|refused| RefusedElsewhere { read: read(refused.epoch), sentence: describe(dataplane, refused) });
+            if refused.is_some() || dataplane.silent {
+                let exception = Exception { pod: dataplane.pod.clone(), has: read(dataplane.epoch), refused };
+                report.exceptions.push(exception);
+                continue;
+            }
+            report.pods.push(dataplane.pod.clone());
+            lowest = Some(lowest.map_or(dataplane.epoch, |lowest: u64| lowest.min(dataplane.epoch)));
+        }
+        report.floor = lowest.map(read).unwrap_or_default();
+        report.pods.sort();
+        report.exceptions.sort_by(|one, other| one.pod.cmp(&other.pod));
+        report
+    }
+
+    /// The names of all dataplanes that somebody is connected to.
+    fn connected(&self) -> BTreeSet<&str> {
+        let own = self.own.iter().map(|dataplane| dataplane.pod.as_str());
+        let elsewhere = self.peers.iter().flat_map(|report| {
+            let exceptions = report.exceptions.iter().map(|exception| exception.pod.as_str());
+            report.pods.iter().map(String::as_str).chain(exceptions)
+        });
+        own.chain(elsewhere).collect()
+    }
+
+    /// Notes at `now` which of the pods that take calls are connected to nobody. To be called after every change.
+    pub fn note_missing(&mut self, now: Instant) {
+        let Some(mut ready) = self.ready.take() else { return };
+        let connected = self.connected();
+        for (pod, since) in &mut ready.missing {
+            *since = if connected.contains(pod.as_str()) { None } else { since.or(Some(now)) };
+        }
+        self.ready = Some(ready);
+    }
+}
+
+impl ReadyPods {
+    /// These pods take calls now. What was known of them is kept.
+    pub fn replace(&mut self, pods: impl IntoIterator<Item = String>) {
+        let mut before = std::mem::take(&mut self.missing);
+        self.missing = pods.into_iter().map(|pod| (pod.clone(), before.remove(&pod).flatten())).collect();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Whether no pod takes calls.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Those that are connected to nobody, and since when.
+    pub fn missing(&self) -> impl Iterator<Item = (&str, Instant)> {
+        self.missing.iter().filter_map(|(pod, since)| Some((pod.as_str(), (*since)?)))
+    }
+
+    /// Those that have been for so long that they are no longer waited for.
+    pub fn overdue(&self, now: Instant) -> impl Iterator<Item = &str> {
+        let is_overdue = move |since: Instant| now.saturating_duration_since(since) >= SILENT_AFTER;
+        self.missing().filter(move |(_, since)| is_overdue(*since)).map(|(pod, _)| pod)
+    }
+}
+
+impl Standing {
+    fn refuse(&mut self, sentence: impl FnOnce() -> String) {
+        if self.refusal.is_none() {
+            self.refusal = Some(sentence());
+        }
+    }
+}
+
+fn describe(dataplane: &Dataplane, refused: &Refused) -> String {
+    let place = match (refused.slot, refused.row) {
+        (Some(slot), Some(row)) => format!(" at slot {slot}, row {row}"),
+        (Some(slot), None) => format!(" at slot {slot}"),
+        _ => String::new(),
+    };
+    let serves = dataplane.applied.map_or_else(|| "no table".to_owned(), |digest| format!("table {digest}"));
+    format!("{} refused table {}{place}: {}; it still serves {serves}", dataplane.pod, refused.digest, refused.reason)
+}

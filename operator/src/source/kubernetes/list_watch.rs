@@ -1,0 +1,230 @@
+//! One stream of the API server: everything of one kind, in one namespace or all, and then every change of it, for ever.
+//!
+//! The ready-made watchers keep the versions of bookmarks and lists to themselves, and may start from a list that is
+//! older than what was seen before. This operator proves to others how far it has read, and must not publish an old
+//! table after a newer one, so it lists with a consistent read and tells every version that it hears. The list comes
+//! as a stream where the server can do that (constant memory on both sides), and else in pages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::core::watch::BookmarkMeta;
+use kube::{Api, Error as KubeError};
+use rivmesh_sync::Backoff;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Heard;
+use super::slim::{Catalogued, Seen, Slim, parse_version};
+
+/// How long the server keeps a watch open. A connection that died silently is noticed when the watch is overdue.
+const WATCH: Duration = Duration::from_secs(120);
+/// How long a watch may be overdue, and how long a server may be silent in the middle of a list.
+const OVERDUE: Duration = Duration::from_secs(15);
+/// Objects in a page of a list.
+const PAGE: u32 = 500;
+/// In a streamed list, the bookmark with this annotation says that the list is complete.
+const LIST_END: &str = "k8s.io/initial-events-end";
+
+/// Lists and watches for ever, telling everything to `out` under the stream's name; ends when nobody listens.
+pub(super) async fn follow<C: Catalogued>(name: Arc<str>, api: Api<Slim<C>>, out: mpsc::Sender<(Arc<str>, Heard)>) {
+    let mut follower = Follower { name, api, out, streams_lists: true, backoff: Backoff::default() };
+    // Ends with an error only.
+    while !matches!(follower.list_and_watch().await, Err(Broken::NobodyListens)) {}
+}
+
+struct Follower<C: Catalogued> {
+    name: Arc<str>,
+    api: Api<Slim<C>>,
+    out: mpsc::Sender<(Arc<str>, Heard)>,
+    /// Whether the server streams lists; until it has said no.
+    streams_lists: bool,
+    backoff: Backoff,
+}
+
+/// What a watch says, other than that it failed.
+enum Event<K> {
+    Upsert(K),
+    Delete(K),
+    Bookmark(BookmarkMeta),
+}
+
+/// Why a new list is needed.
+enum Broken {
+    /// The list failed, or the watch has been away for too long: begin anew.
+    Relist,
+    /// The operator is stopping.
+    NobodyListens,
+}
+
+/// Why a request or a stream of events ended.
+enum Ended {
+    /// The versions asked for are no longer known (410 Gone).
+    Expired,
+    /// The server cannot do what was asked (a list as a stream).
+    Unsupported,
+    /// Anything else, that a later attempt may mend.
+    Failed(String),
+    /// The operator is stopping.
+    NobodyListens,
+}
+
+impl<C: Catalogued> Follower<C> {
+    /// One complete list and every change after it, until a new list is needed.
+    async fn list_and_watch(&mut self) -> Result<std::convert::Infallible, Broken> {
+        self.tell(Heard::Listing).await?;
+        let listed = if self.streams_lists { self.streamed_list().await } else { self.paged_list().await };
+        let mut version = match listed {
+            Ok(version) => version,
+            Err(Ended::Unsupported) if self.streams_lists => {
+                tracing::info!(kind = %C::KIND, "the API server does not stream lists; reading pages");
+                self.streams_lists = false;
+                return Err(Broken::Relist);
+            }
+            Err(ended) => {
+                self.wait_after(ended).await?;
+                return Err(Broken::Relist);
+            }
+        };
+        self.backoff.reset();
+        self.tell(Heard::Complete { version: parse(&version)? }).await?;
+        loop {
+            match self.watch(&mut version).await {
+                // The server ends every watch after a while.
+                Ok(()) => self.backoff.reset(),
+                Err(Ended::Expired) => return Err(Broken::Relist),
+                Err(ended) => self.wait_after(ended).await?,
+            }
+        }
+    }
+
+    /// Tells a failure, and waits before the next attempt.
+    async fn wait_after(&mut self, ended: Ended) -> Result<(), Broken> {
+        let problem = match ended {
+            Ended::NobodyListens => return Err(Broken::NobodyListens),
+            Ended::Expired => "the list took longer than the API server remembers; reading it again".to_owned(),
+            Ended::Unsupported => "the API server does not understand the request".to_owned(),
+            Ended::Failed(problem) => problem,
+        };
+        self.tell(Heard::Failed(problem)).await?;
+        tokio::time::sleep(self.backoff.next(rand::random())).await;
+        Ok(())
+    }
+
+    /// Everything there is, as the beginning of a watch. Gives the version at which that was so.
+    async fn streamed_list(&mut self) -> Result<String, Ended> {
+        let params = WatchParams { send_initial_events: true, ..watch_params() };
+        // Without a version the server reads consistently; with 0 it would give whatever it remembers.
+        let mut events = events(self.api.watch(&params, "").await)?;
+        loop {
+            match next(&mut events, OVERDUE).await? {
+                None => return Err(Ended::Failed("the API server ended a list before it was complete".to_owned())),
+                Some(Event::Upsert(object)) => self.tell_listed(object).await?,
+                Some(Event::Bookmark(bookmark)) if bookmark.annotations.contains_key(LIST_END) => {
+                    return Ok(bookmark.resource_version);
+                }
+                // Nothing is deleted from a list that is being given.
+                Some(Event::Bookmark(_) | Event::Delete(_)) => {}
+            }
+        }
+    }
+
+    /// Everything there is, page by page. Gives the version at which that was so.
+    async fn paged_list(&mut self) -> Result<String, Ended> {
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = self.api.list(&params).await.map_err(|error| ended(&error))?;
+            for object in page.items {
+                self.tell_listed(object).await?;
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(page.metadata.resource_version.unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Changes after `version`, which follows them, until the server ends the watch.
+    async fn watch(&mut self, version: &mut String) -> Result<(), Ended> {
+        let mut events = events(self.api.watch(&watch_params(), version).await)?;
+        while let Some(event) = next(&mut events, WATCH + OVERDUE).await? {
+            let (heard, at) = match event {
+                Event::Upsert(object) => {
+                    let seen = object.seen().map_err(Ended::Failed)?;
+                    let at = seen.version;
+                    (Heard::Changed(Box::new(seen)), at)
+                }
+                Event::Delete(object) => {
+                    let Seen { id, uid, version, .. } = object.seen().map_err(Ended::Failed)?;
+                    (Heard::Gone { id, uid, version }, version)
+                }
+                Event::Bookmark(bookmark) => {
+                    let at = parse_version(&bookmark.resource_version).map_err(Ended::Failed)?;
+                    (Heard::Read { version: at }, at)
+                }
+            };
+            *version = at.to_string();
+            self.send(heard).await.map_err(|_| Ended::NobodyListens)?;
+        }
+        Ok(())
+    }
+
+    async fn tell_listed(&self, object: Slim<C>) -> Result<(), Ended> {
+        let seen = object.seen().map_err(Ended::Failed)?;
+        self.send(Heard::Listed(Box::new(seen))).await.map_err(|_| Ended::NobodyListens)
+    }
+
+    async fn tell(&self, heard: Heard) -> Result<(), Broken> {
+        self.send(heard).await.map_err(|_| Broken::NobodyListens)
+    }
+
+    async fn send(&self, heard: Heard) -> Result<(), ()> {
+        self.out.send((self.name.clone(), heard)).await.map_err(drop)
+    }
+}
+
+fn watch_params() -> WatchParams {
+    let timeout = u32::try_from(WATCH.as_secs()).expect("two minutes");
+    WatchParams { timeout: Some(timeout), bookmarks: true, ..WatchParams::default() }
+}
+
+fn parse(version: &str) -> Result<u64, Broken> {
+    parse_version(version).map_err(|problem| {
+        tracing::error!("{problem}");
+        Broken::Relist
+    })
+}
+
+fn events<S, K>(opened: Result<S, KubeError>) -> Result<std::pin::Pin<Box<S>>, Ended>
+where
+    S: Stream<Item = Result<WatchEvent<K>, KubeError>>,
+{
+    opened.map(Box::pin).map_err(|error| ended(&error))
+}
+
+/// The next event that is no error; none at the end of the stream.
+async fn next<S, K>(events: &mut S, patience: Duration) -> Result<Option<Event<K>>, Ended>
+where
+    S: Stream<Item = Result<WatchEvent<K>, KubeError>> + Unpin,
+{
+    let silent = || Ended::Failed(format!("the API server was silent for {} s", patience.as_secs()));
+    match timeout(patience, events.next()).await.map_err(|_| silent())? {
+        Some(Ok(WatchEvent::Error(status))) if status.code == 410 => Err(Ended::Expired),
+        Some(Ok(WatchEvent::Error(status))) => Err(Ended::Failed(format!("the API server ended a watch: {status}"))),
+        Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => Ok(Some(Event::Upsert(object))),
+        Some(Ok(WatchEvent::Deleted(object))) => Ok(Some(Event::Delete(object))),
+        Some(Ok(WatchEvent::Bookmark(bookmark))) => Ok(Some(Event::Bookmark(bookmark.metadata))),
+        Some(Err(error)) => Err(ended(&error)),
+        None => Ok(None),
+    }
+}
+
+fn ended(error: &KubeError) -> Ended {
+    match error {
+        KubeError::Api(status) if status.code == 410 => Ended::Expired,
+        KubeError::Api(status) if status.code == 422 || status.code == 400 => Ended::Unsupported,
+        _ => Ended::Failed(crate::cluster::describe(error)),
+    }
+}
