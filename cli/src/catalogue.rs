@@ -79,7 +79,7 @@ impl Catalogue {
                     compiler.set_hsa_tree(tree.clone());
                     hsa_tree = Some(tree);
                 }
-                Change::Remove(id) => {
+                Change::Remove(id) | Change::Undecodable { id, .. } => {
                     objects.remove(&id);
                 }
             }
