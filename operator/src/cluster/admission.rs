@@ -259,13 +259,14 @@ mod tests {
     fn every_check_counts() {
         let pod = judged(|_| {}).expect("good");
         assert_eq!((pod.name.as_str(), pod.uid.as_str()), ("dataplane-a", "u-1"));
-        let bad: [(&str, fn(&mut Value)); 8] = [
+        type Change = fn(&mut Value);
+        let bad: [(&str, Change); 8] = [
             ("not good", |status| status["authenticated"] = json!(false)),
             ("not good", |status| *status = json!({})),
             ("audience", |status| status["audiences"] = json!(["kubernetes"])),
             ("audience", |status| drop(status.as_object_mut().expect("a map").remove("audiences"))),
             ("may read tables", |status| {
-                status["user"]["username"] = json!("system:serviceaccount:other:rivmesh-dataplane")
+                status["user"]["username"] = json!("system:serviceaccount:other:rivmesh-dataplane");
             }),
             ("not bound", |status| status["user"]["extra"] = json!({})),
             ("not bound", |status| status["user"]["extra"][POD_UID] = json!([""])),

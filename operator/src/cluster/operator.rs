@@ -122,7 +122,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
         let (current, timer) = (certificate.clone(), move |took: Duration| compile_seconds.observe(took.as_secs_f64()));
         async move {
             let parts = Catalogue { options, client, ledger, leadership, metrics };
-            parts.serve(listener, current, Box::new(timer), heartbeats).await
+            parts.serve(listener, current, Box::new(timer), heartbeats).await;
         }
     });
     parts.start("the admin port", {
