@@ -81,8 +81,20 @@ pub struct Platform {
 impl Platform {
     /// Starts `program` with `arguments` in `directory`.
     pub fn start(program: &Path, arguments: &[String], directory: &Path, admin: SocketAddr) -> Result<Self> {
+        Self::start_with(program, arguments, &[], directory, admin)
+    }
+
+    /// As [`Platform::start`], with variables added to the environment.
+    pub fn start_with(
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, &str)],
+        directory: &Path,
+        admin: SocketAddr,
+    ) -> Result<Self> {
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(directory)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

@@ -101,6 +101,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = RowLimits::default().per_namespace)]
     max_rows_per_namespace: u64,
 
+    /// Statuses written to the API server in a second, in the long run.
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    status_rate: u16,
+
     /// Address that dataplanes connect to.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9443")]
     listen: SocketAddr,
@@ -192,6 +196,7 @@ impl Args {
             }),
             hsa_units: self.hsa_units,
             compile,
+            status_rate: self.status_rate,
             replica: Replica { name, namespace, pod: self.pod_name, uid: self.pod_uid },
         })))
     }

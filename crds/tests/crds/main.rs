@@ -5,6 +5,7 @@
 mod agreement;
 mod apply;
 mod bounds;
+mod cases;
 mod conditions;
 mod examples;
 mod published;

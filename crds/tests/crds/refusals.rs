@@ -4,94 +4,18 @@
 //! forgotten is tested too: every bound of the schema must be met exactly by an accepted case and broken by a refused one, and the sentence of
 //! every rule must have been given by a refused case and not by an accepted one that has a value in its place.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use rivmesh_crds::Kind;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::apply::{apply, spec_schema};
 use crate::bounds;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Cases {
-    /// A spec that is accepted.
-    base: Value,
-    cases: Vec<Case>,
-}
-
-/// One change to the base. `accept` or `refuse` names it; `at` and `says` tell where and with which words it is refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    accept: Option<String>,
-    refuse: Option<String>,
-    /// Dotted paths below `spec` and their new values. `{$list: N, text: "SE#"}` is a list of N texts, `#` replaced by the index;
-    /// `{$text: N, prefix: ".."}` a text of N letters; `{$map: N, text: ".."}` a map with N keys.
-    #[serde(default)]
-    set: BTreeMap<String, Value>,
-    #[serde(default)]
-    unset: Vec<String>,
-    at: Option<String>,
-    says: Option<String>,
-}
-
-fn cases(kind: Kind) -> Cases {
-    let path = format!("{}/tests/crds/cases/{}.yaml", env!("CARGO_MANIFEST_DIR"), kind.as_str());
-    serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-fn changed(base: &Value, case: &Case) -> Value {
-    let mut spec = base.clone();
-    for (path, value) in &case.set {
-        *reach(&mut spec, path) = grown(value);
-    }
-    for path in &case.unset {
-        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-        reach(&mut spec, parent).as_object_mut().unwrap().remove(name).expect("what is unset was set");
-    }
-    spec
-}
-
-/// The value at a dotted path, made if it is not there; a number is an index.
-fn reach<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
-    path.split('.').filter(|step| !step.is_empty()).fold(spec, |value, step| match step.parse::<usize>() {
-        Ok(index) => &mut value[index],
-        Err(_) => &mut value[step],
-    })
-}
-
-fn grown(value: &Value) -> Value {
-    let count = |name: &str| value.get(name).and_then(Value::as_u64);
-    let text = |index: u64| value["text"].as_str().unwrap().replace('#', &index.to_string());
-    if let Some(count) = count("$list") {
-        return (0..count)
-            .map(|index| value.get("item").map_or_else(|| json!(text(index)), |item| numbered(item, index)))
-            .collect();
-    }
-    if let Some(count) = count("$map") {
-        return Value::Object((0..count).map(|index| (format!("SE{index}"), json!(text(index)))).collect());
-    }
-    if let Some(count) = count("$text") {
-        let prefix = value.get("prefix").and_then(Value::as_str).unwrap_or_default();
-        return json!(format!("{prefix}{}", "a".repeat(count as usize - prefix.len())));
-    }
-    value.clone()
-}
-
-/// The same value with `#` replaced by the index in its texts.
-fn numbered(value: &Value, index: u64) -> Value {
-    match value {
-        Value::String(text) => json!(text.replace('#', &index.to_string())),
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), numbered(value, index))).collect(),
-        other => other.clone(),
-    }
-}
+use crate::cases::{Cases, changed, read};
 
 fn run(kind: Kind) {
-    let Cases { base, cases } = cases(kind);
+    let Cases { base, cases } = read(Path::new(env!("CARGO_MANIFEST_DIR")), kind);
     let (mut met, mut broken, mut visited, mut sentences) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let mut failures = Vec::new();

@@ -65,6 +65,8 @@ pub struct Options {
     pub hsa_units: Vec<PathBuf>,
     /// What the compiler must know about the platform.
     pub compile: CompileOptions,
+    /// Statuses written in a second, in the long run.
+    pub status_rate: u16,
 }
 
 /// Runs until `stop`.
@@ -112,6 +114,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
             ledger.clone(),
             recorder,
             leadership.clone(),
+            f64::from(options.status_rate),
             metrics.writes.clone(),
         ),
     );

@@ -20,10 +20,8 @@ use super::{Replica, describe};
 use crate::ledger::{Ledger, Observed, Write, Written};
 use crate::status::condition;
 
-/// Writes in a second, in the long run.
-const PACE: f64 = 50.0;
-/// Writes that may come at once after a pause.
-const BURST: f64 = 100.0;
+/// After a pause, as many writes may come at once as otherwise in so many seconds.
+const BURST_SECONDS: f64 = 2.0;
 /// Writes under way at a time.
 const AT_ONCE: usize = 8;
 /// How often the outbox is looked at.
@@ -41,18 +39,19 @@ pub(crate) struct WriteCounts {
     pub(crate) failed: AtomicU64,
 }
 
-/// Writes statuses while this replica leads, for as long as it is polled.
+/// Writes statuses while this replica leads, at most `pace` a second in the long run, for as long as it is polled.
 pub(crate) async fn write(
     client: Client,
     replica: Replica,
     ledger: Arc<Ledger>,
     recorder: Recorder,
     mut leadership: Leadership,
+    pace: f64,
     counts: Arc<WriteCounts>,
 ) {
     let writer = Arc::new(Writer { client, manager: replica.manager(), recorder, counts });
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut bucket = Bucket::new();
+    let mut bucket = Bucket::new(pace);
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -75,17 +74,20 @@ pub(crate) async fn write(
 /// A token bucket.
 #[derive(Debug)]
 struct Bucket {
+    pace: f64,
     tokens: f64,
     filled: Instant,
 }
 
 impl Bucket {
-    fn new() -> Self {
-        Self { tokens: BURST, filled: Instant::now() }
+    /// One that gives so many in a second in the long run.
+    fn new(pace: f64) -> Self {
+        Self { pace, tokens: pace * BURST_SECONDS, filled: Instant::now() }
     }
 
     fn has_one(&mut self, now: Instant) -> bool {
-        self.tokens = (self.tokens + now.duration_since(self.filled).as_secs_f64() * PACE).min(BURST);
+        let earned = now.duration_since(self.filled).as_secs_f64() * self.pace;
+        self.tokens = (self.tokens + earned).min(self.pace * BURST_SECONDS);
         self.filled = now;
         self.tokens >= 1.0
     }
@@ -207,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_pace_is_bounded_and_a_pause_allows_a_burst() {
-        let mut bucket = Bucket::new();
+        let mut bucket = Bucket::new(50.0);
         let start = bucket.filled;
         let mut drain = |at: Duration| {
             let mut taken = 0;

@@ -1,0 +1,120 @@
+//! The shrink guard, when a kind is deleted and all operators are restarted after it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason};
+use rivmesh_e2e::pki::ALLOWED;
+
+use super::world::{Namespace, PATIENCE, World};
+use crate::objects::{grant, route};
+use crate::suite::{Case, cases, until};
+
+pub(super) fn cases() -> Vec<Case<World>> {
+    cases![a_mass_deletion_is_held_through_a_restart_and_released, a_held_table_that_is_restored_goes_on]
+}
+
+/// Enough rows for the guard to care, in two objects.
+async fn fill(namespace: &Namespace<'_>) -> Result<()> {
+    namespace.apply(&grant("grant", ALLOWED)).await?;
+    for name in ["many-a", "many-b"] {
+        let addresses: Vec<String> = (0..100).map(|number| format!("SE1-{name}-{number}")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        namespace.apply(&route(name, &addresses, &namespace.world.url("one"))).await?;
+    }
+    namespace.until_ready("many-a").await?;
+    namespace.until_ready("many-b").await
+}
+
+async fn until_baseline(namespace: &Namespace<'_>, routes: u64) -> Result<()> {
+    until("the baseline is written", PATIENCE, async || {
+        let arguments = ["get", "configmap", "rivmesh-baseline", "-o", "jsonpath={.data}", "-n", &namespace.name];
+        let written = namespace.world.kubectl(&arguments)?;
+        ensure!(written.contains(&format!("\\\"routes\\\":{routes},")), "{written}");
+        Ok(())
+    })
+    .await
+}
+
+async fn a_mass_deletion_is_held_through_a_restart_and_released(world: &World) -> Result<()> {
+    let namespace = world.namespace("mass-deletion").await?;
+    let mut operators = [namespace.ready_operator("operator-a").await?, namespace.ready_operator("operator-b").await?];
+    let dataplane = namespace.ready_dataplane("proxy-a", &operators[1]).await?;
+    fill(&namespace).await?;
+    until_baseline(&namespace, 200).await?;
+
+    world.kubectl(&["delete", "routingentries", "--all", "-n", &namespace.name])?;
+    for operator in &operators {
+        until("the table is held", PATIENCE, async || {
+            ensure!(operator.metric("rivmesh_operator_table_held", "")? > 0.5, "it is not");
+            Ok(())
+        })
+        .await?;
+    }
+    dataplane.expect_answer_of("one", "SE1-many-a-7").context("while it is held")?;
+    until("an event", Duration::from_secs(10), async || {
+        let events = world.kubectl(&["get", "events", "-n", &namespace.name])?;
+        ensure!(events.contains("TableHeld") && events.contains("configmap/rivmesh-baseline"), "{events}");
+        Ok(())
+    })
+    .await?;
+    // What changes meanwhile waits, and says so.
+    namespace.apply(&route("meanwhile", &["SE1-M"], &world.url("two"))).await?;
+    let entry = (Kind::RoutingEntry, "meanwhile");
+    let message = namespace.until(entry, ConditionType::Programmed, ConditionStatus::False, Reason::Held).await?;
+    ensure!(message.contains("kubectl annotate"), "{message}");
+
+    // All operators go; the new ones find an almost empty catalogue and must not take it for the truth.
+    let listen = format!("--listen={}", operators[1].tables);
+    operators.iter_mut().for_each(|operator| operator.platform.kill());
+    let operator = namespace.operator("operator-c", &[&listen])?;
+    let held = until("the new operator holds it too", PATIENCE, async || {
+        let status = operator.status()?;
+        let held = status["held"].as_str().context("nothing is held")?.to_owned();
+        ensure!(status["ready"] == false && status["waitingFor"][0].as_str().is_some_and(|why| why.contains("held")));
+        Ok(held)
+    })
+    .await?;
+    dataplane.expect_answer_of("one", "SE1-many-a-7").context("after the restart")?;
+    dataplane.expect_refusal("VP004", "SE1-M")?;
+
+    // The command that the message gives is the one that releases it.
+    let command = held.split("release it: ").nth(1).context("the message says how")?;
+    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    world.kubectl(&arguments)?;
+    until("the small table", PATIENCE, async || {
+        dataplane.expect_refusal("VP004", "SE1-many-a-7")?;
+        dataplane.expect_answer_of("two", "SE1-M")
+    })
+    .await?;
+    namespace.until_ready("meanwhile").await?;
+    until_baseline(&namespace, 1).await?;
+    let annotations = world.kubectl(&[
+        "get",
+        "configmap",
+        "rivmesh-baseline",
+        "-o",
+        "jsonpath={.metadata.annotations}",
+        "-n",
+        &namespace.name,
+    ])?;
+    ensure!(!annotations.contains("release"), "the release is used up: {annotations}");
+    Ok(())
+}
+
+async fn a_held_table_that_is_restored_goes_on(world: &World) -> Result<()> {
+    let namespace = world.namespace("restored").await?;
+    let operator = namespace.ready_operator("operator-a").await?;
+    let dataplane = namespace.ready_dataplane("proxy-a", &operator).await?;
+    fill(&namespace).await?;
+    namespace.delete(Kind::RoutingEntry, "many-a").await?;
+    until("the table is held", PATIENCE, async || {
+        ensure!(operator.metric("rivmesh_operator_table_held", "")? > 0.5, "it is not");
+        Ok(())
+    })
+    .await?;
+    fill(&namespace).await?;
+    let held = operator.metric("rivmesh_operator_table_held", "")?;
+    ensure!(held < 0.5, "it is held although it is whole again");
+    dataplane.expect_answer_of("one", "SE1-many-a-7")
+}

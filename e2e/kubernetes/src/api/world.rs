@@ -1,0 +1,196 @@
+//! What the cases share: one API server, certificates, two producers, and namespaces in which an operator may live.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceObject, Secret, ServiceAccount};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason, Status};
+use rivmesh_e2e::content::Content;
+use rivmesh_e2e::pki::Pki;
+use rivmesh_e2e::producer::{Listening, Producer};
+use rivmesh_e2e::script::{Answer, Script};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::api_server::ApiServer;
+use crate::objects;
+use crate::suite::until;
+
+/// The account of dataplanes.
+pub(crate) const ACCOUNT: &str = "proxy";
+/// Longer than anything takes when nothing is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the cases share.
+pub(crate) struct World {
+    pub(crate) server: Mutex<ApiServer>,
+    pub(crate) client: Client,
+    pub(crate) pki: Pki,
+    pub(crate) directory: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
+    programs: PathBuf,
+    /// Producers that answer with their names.
+    producers: [(&'static str, Producer); 2],
+}
+
+impl World {
+    pub(crate) async fn start(programs: &Path) -> Result<Self> {
+        let server = ApiServer::start(programs).await?;
+        let directory = server.directory().to_owned();
+        let pki = Pki::create(&directory.join("pki"))?;
+        let producer = |name: &'static str| -> Result<(&'static str, Producer)> {
+            let listening = Listening { certificate: Some("producer".to_owned()), ..Listening::default() };
+            let producer = Producer::start(pki.directory(), &listening)?;
+            producer.set_script(Script::Always(Box::new(Answer { body: answer(name), ..Answer::default() })));
+            Ok((name, producer))
+        };
+        let producers = [producer("one")?, producer("two")?];
+        let world = Self {
+            client: server.client().await?,
+            kubeconfig: server.kubeconfig(),
+            pki,
+            directory,
+            programs: programs.to_owned(),
+            producers,
+            server: Mutex::new(server),
+        };
+        let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds/yaml");
+        world.kubectl(&["apply", "--server-side", "-f", &definitions.display().to_string()])?;
+        world.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"])?;
+        Ok(world)
+    }
+
+    /// Runs kubectl as the administrator; what it prints.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(self.programs.join("kubectl"))
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            // Discovery is kept below it.
+            .env("HOME", &self.directory)
+            .output()
+            .context("kubectl cannot be started")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !output.status.success() {
+            bail!("kubectl {}: {}{}", arguments.join(" "), text(&output.stdout), text(&output.stderr));
+        }
+        Ok(text(&output.stdout))
+    }
+
+    /// The URL of a producer, which answers calls with its name.
+    pub(crate) fn url(&self, producer: &str) -> String {
+        let (_, found) = self.producers.iter().find(|(name, _)| *name == producer).expect("there are one and two");
+        format!("https://localhost:{}/thing", found.address().port())
+    }
+
+    /// A new namespace with what the chart makes before an operator starts.
+    pub(crate) async fn namespace(&self, name: &str) -> Result<Namespace<'_>> {
+        let post = PostParams::default();
+        let client = &self.client;
+        let made: NamespaceObject = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        Api::<NamespaceObject>::all(client.clone()).create(&post, &made).await?;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
+        for account in [ACCOUNT, "other"] {
+            accounts.create(&post, &serde_json::from_value(json!({"metadata": {"name": account}}))?).await?;
+        }
+        let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
+        for config_map in ["rivmesh-baseline", "rivmesh-operator-ca"] {
+            config_maps.create(&post, &serde_json::from_value(json!({"metadata": {"name": config_map}}))?).await?;
+        }
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), name);
+        let secret = serde_json::from_value(json!({"metadata": {"name": "rivmesh-operator-tls"}}))?;
+        secrets.create(&post, &secret).await?;
+        Ok(Namespace { world: self, name: name.to_owned() })
+    }
+}
+
+fn answer(name: &str) -> Content {
+    let body = format!(
+        "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><from xmlns=\"urn:x\">{name}</from>\
+         </s:Body></s:Envelope>"
+    );
+    Content::Text(body)
+}
+
+/// A namespace of one case.
+pub(crate) struct Namespace<'w> {
+    pub(crate) world: &'w World,
+    pub(crate) name: String,
+}
+
+impl Namespace<'_> {
+    /// Applies an object.
+    pub(crate) async fn apply(&self, object: &Value) -> Result<()> {
+        objects::apply(&self.world.client, &self.name, object).await.map(drop)
+    }
+
+    /// Deletes an object.
+    pub(crate) async fn delete(&self, kind: Kind, name: &str) -> Result<()> {
+        let api = objects::api(&self.world.client, &self.name, kind);
+        api.delete(name, &kube::api::DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// An object's status.
+    pub(crate) async fn status(&self, kind: Kind, name: &str) -> Result<Status> {
+        objects::status(&self.world.client, &self.name, kind, name).await
+    }
+
+    /// Waits until a condition of an object's present generation is so, for this reason.
+    pub(crate) async fn until(
+        &self,
+        (kind, name): (Kind, &str),
+        which: ConditionType,
+        status: ConditionStatus,
+        reason: Reason,
+    ) -> Result<String> {
+        until(&format!("{name}: {which:?} {status:?} {reason}"), PATIENCE, async || {
+            let found = objects::condition(&self.world.client, &self.name, kind, name, which).await?;
+            anyhow::ensure!(
+                found.status == status && found.reason == reason.as_str(),
+                "{name} is {:?} for reason {}: {}",
+                found.status,
+                found.reason,
+                found.message
+            );
+            Ok(found.message)
+        })
+        .await
+    }
+
+    /// Waits until a route is ready.
+    pub(crate) async fn until_ready(&self, name: &str) -> Result<()> {
+        let (ready, reason) = (ConditionStatus::True, Reason::Ready);
+        self.until((Kind::RoutingEntry, name), ConditionType::Ready, ready, reason).await.map(drop)
+    }
+
+    /// Says that these pods are ready endpoints of the dataplanes' Service, and no others.
+    pub(crate) async fn set_ready_pods(&self, pods: &[&str]) -> Result<()> {
+        let endpoints: Vec<Value> = pods
+            .iter()
+            .map(|pod| {
+                json!({
+                    "addresses": ["10.1.1.1"],
+                    "conditions": {"ready": true},
+                    "targetRef": {"kind": "Pod", "name": pod, "namespace": self.name},
+                })
+            })
+            .collect();
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "dataplanes", "labels": {"kubernetes.io/service-name": "rivmesh-dataplane"}},
+            "addressType": "IPv4",
+            "endpoints": endpoints,
+            "ports": [],
+        });
+        let api: Api<k8s_openapi::api::discovery::v1::EndpointSlice> =
+            Api::namespaced(self.world.client.clone(), &self.name);
+        let params = kube::api::PatchParams::apply("test").force();
+        api.patch("dataplanes", &params, &kube::api::Patch::Apply(slice)).await?;
+        Ok(())
+    }
+}

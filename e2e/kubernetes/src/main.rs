@@ -1,0 +1,58 @@
+//! Tests against a real Kubernetes, in two tiers: an API server alone with operators and dataplanes as processes of this
+//! machine, and a whole cluster in which everything runs as its users run it.
+//!
+//! The programs of Kubernetes lie in `RIVMESH_KUBERNETES_BIN`, those of rivmesh in `RIVMESH_BIN_DIR`; `cargo xtask test`
+//! provides both. Results are lines `ok`, `FAIL` and `SKIP`, and a closing tally.
+
+mod api;
+mod api_server;
+mod objects;
+mod suite;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::suite::Tally;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Where the programs of Kubernetes lie.
+    #[arg(long, env = "RIVMESH_KUBERNETES_BIN", value_name = "DIR", global = true)]
+    programs: Option<PathBuf>,
+    #[command(subcommand)]
+    tier: Tier,
+}
+
+#[derive(Subcommand)]
+enum Tier {
+    /// A real API server and etcd, without a node.
+    Api {
+        /// Run only cases whose name contains this.
+        filter: Option<String>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(tally) => {
+            tally.print();
+            if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            println!("FAIL  the tests could not begin: {error:#}");
+            println!("0 passed, 1 failed, 0 skipped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<Tally> {
+    let programs = arguments.programs.context("RIVMESH_KUBERNETES_BIN is not set; `cargo xtask test` sets it")?;
+    match arguments.tier {
+        Tier::Api { filter } => api::run(&programs, filter.as_deref().unwrap_or_default()).await,
+    }
+}
