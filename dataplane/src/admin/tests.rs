@@ -221,7 +221,7 @@ fn it_can_only_be_read() {
 fn a_huge_head_and_a_silent_peer_harm_nobody_else() {
     let fixture = fixture();
     let _silent: Vec<_> = (0..10).map(|_| TcpStream::connect(fixture.admin.address()).expect("connect")).collect();
-    let huge = format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(super::MAX_HEAD));
+    let huge = format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(super::port::MAX_HEAD));
     assert_eq!(fixture.send(&huge).status, 431);
     assert_eq!(fixture.get("/livez").status, 200);
 }
