@@ -7,12 +7,14 @@ use std::sync::OnceLock;
 
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
-use webpki::{CertRevocationList, OwnedCertRevocationList};
+use webpki::{BorrowedCertRevocationList, CertRevocationList};
 use x509_parser::asn1_rs::Any;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
+use x509_parser::num_bigint::BigUint;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::x509::X509Name;
 
 use super::material::{Content, MaterialError};
 use super::provider;
@@ -27,6 +29,8 @@ pub(crate) struct Crl {
     this_update: i64,
     /// Unix seconds.
     pub(crate) next_update: i64,
+    /// RFC 5280 §5.2.3.
+    number: Option<BigUint>,
     scope: Scope,
     /// The serial numbers on it.
     revoked: CertRevocationList<'static>,
@@ -36,12 +40,42 @@ pub(crate) struct Crl {
 }
 
 /// Which of the issuer's certificates the list is about (issuingDistributionPoint, RFC 5280 §5.2.5).
-#[derive(Debug, PartialEq, Eq)]
-struct Scope {
-    end_entities: bool,
-    authorities: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) end_entities: bool,
+    pub(crate) authorities: bool,
     /// Only certificates that name one of these distribution points.
-    points: Option<Vec<String>>,
+    pub(crate) points: Option<Vec<String>>,
+}
+
+/// Which list it is, and how new: all that is needed to tell an update from a relapse or from another list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edition {
+    /// The issuer's name, DER.
+    pub(crate) issuer: Vec<u8>,
+    pub(crate) scope: Scope,
+    /// Unix seconds.
+    pub(crate) this_update: i64,
+    /// Unix seconds.
+    pub(crate) next_update: i64,
+    pub(crate) number: Option<BigUint>,
+}
+
+impl Edition {
+    /// Whether the other is an edition of the same list, whichever key it was signed with: authorities renew their keys.
+    pub(crate) fn is_of_same_list(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.scope == other.scope
+    }
+
+    /// What grows from one edition to the next.
+    pub(crate) fn order(&self) -> (i64, &Option<BigUint>) {
+        (self.this_update, &self.number)
+    }
+
+    /// The issuer's name, for people.
+    pub(crate) fn issuer_name(&self) -> String {
+        X509Name::from_der(&self.issuer).map_or_else(|_| "(unreadable)".to_owned(), |(_, name)| name.to_string())
+    }
 }
 
 /// The lists in a file: one in DER, or any number in PEM.
@@ -64,24 +98,36 @@ pub(crate) fn parse_file(file: &Path, content: &Content) -> Result<Vec<Crl>, Mat
 impl Crl {
     fn parse(file: &Path, der: Content) -> Result<Self, String> {
         // webpki is the judge of what a proper list is; it refuses delta lists, indirect lists and unknown critical
-        // extensions. x509-parser then tells what webpki keeps to itself.
-        let revoked = OwnedCertRevocationList::from_der(&der)
-            .map_err(|error| format!("is not a revocation list that can be used: {error:?}"))?;
+        // extensions. x509-parser then tells what webpki keeps to itself. Both make much of each entry, so one is gone
+        // before the other comes: a large list costs memory enough.
+        let unusable = |error| format!("is not a revocation list that can be used: {error:?}");
+        let judged = BorrowedCertRevocationList::from_der(&der).map_err(unusable)?;
         let (_, parsed) = CertificateRevocationList::from_der(&der)
             .map_err(|error| format!("is not a revocation list that can be read: {error}"))?;
         let next_update = parsed.next_update().ok_or("has no nextUpdate")?.timestamp();
         let (issuer, this_update) = (parsed.issuer().as_raw().to_vec(), parsed.last_update().timestamp());
+        let number = parsed.crl_number().cloned();
         let scope = Scope::of(&parsed);
+        drop(parsed);
+        let revoked = judged.to_owned().map_err(unusable)?;
         Ok(Self {
             file: file.to_owned(),
             issuer,
             this_update,
             next_update,
+            number,
             scope,
             revoked: revoked.into(),
             der,
             signer: OnceLock::new(),
         })
+    }
+
+    /// Which list this is, and how new.
+    pub(crate) fn edition(&self) -> Edition {
+        let Self { issuer, scope, this_update, next_update, number, .. } = self;
+        let (issuer, scope, number) = (issuer.clone(), scope.clone(), number.clone());
+        Edition { issuer, scope, this_update: *this_update, next_update: *next_update, number }
     }
 
     /// Whether an authority's key has signed it.
@@ -132,12 +178,15 @@ impl Crl {
 }
 
 impl Scope {
+    /// All certificates of the issuer.
+    pub(crate) const EVERYTHING: Self = Self { end_entities: true, authorities: true, points: None };
+
     fn of(list: &CertificateRevocationList<'_>) -> Self {
         let point = list.extensions().iter().find_map(|extension| match extension.parsed_extension() {
             ParsedExtension::IssuingDistributionPoint(point) => Some(point),
             _ => None,
         });
-        let Some(point) = point else { return Self { end_entities: true, authorities: true, points: None } };
+        let Some(point) = point else { return Self::EVERYTHING };
         let all =
             !point.only_contains_user_certs && !point.only_contains_ca_certs && !point.only_contains_attribute_certs;
         Self {
