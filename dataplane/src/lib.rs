@@ -9,6 +9,7 @@ mod caller;
 pub mod config;
 mod connection;
 pub mod control;
+pub mod crl_fetch;
 mod exchange;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -26,7 +26,7 @@ pub use listener::{
     CertificateHeader, ClientTrustFiles, Internal, Listener, ListenerKind, ListenerTls, PeerName, RevocationMode,
 };
 pub use upstream::{HostMatch, Override, Upstream, UpstreamFiles, VerifyHostname};
-pub use values::{Id, IdSet, MinVersion};
+pub use values::{Id, IdSet, MinVersion, parse_duration};
 
 /// Everything that `platform.yaml` says (design, "Standalone"). Relative paths have been resolved against the folder
 /// of the file.

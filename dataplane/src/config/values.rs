@@ -132,7 +132,11 @@ pub(super) fn optional_duration<'de, D: Deserializer<'de>>(deserializer: D) -> R
     text.map(|text| parse_duration(&text)).transpose().map_err(D::Error::custom)
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// As in the settings, for a command line: a duration with its unit.
+///
+/// # Errors
+/// A sentence, if the text is no duration or none above zero.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
     span.filter(|span| !span.is_zero()).ok_or_else(|| {
         format!(

@@ -23,6 +23,10 @@ use rustls::{SupportedProtocolVersion, version};
 use crate::config::MinVersion;
 
 pub use client::{ClientTls, UpstreamTls};
+#[cfg(test)]
+pub(crate) use crl::Scope as CrlScope;
+pub(crate) use crl::{Crl, Edition, parse_file as parse_crls};
+pub(crate) use material::TrustBundle;
 pub use material::{Content, Files, MaterialError};
 pub use peer::is_named;
 pub use refusal::{Reason, Refusal, explain_handshake, take_refusal};
