@@ -1,11 +1,15 @@
-//! `rivmesh`: the platform on one machine, and questions about its tables.
+//! `rivmesh`: the platform on one machine, questions about its tables, and a call to any platform.
 
 mod analyze;
+mod call;
 mod catalogue;
+mod consumer;
 mod demo;
 mod explain;
 mod instant;
+mod soap;
 mod standalone;
+mod tls;
 mod together;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +32,7 @@ enum Command {
     Standalone(standalone::Args),
     Explain(explain::Args),
     Analyze(analyze::Args),
+    Call(call::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
                 Command::Standalone(args) => standalone::run(args).await,
                 Command::Explain(args) => explain::run(args).await,
                 Command::Analyze(args) => analyze::run(&args),
+                Command::Call(args) => call::run(args).await,
             }
         })
     });

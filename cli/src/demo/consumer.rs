@@ -1,34 +1,31 @@
 //! The demo's consumers: each makes its call on a connection of its own, with its own certificate.
 
 use super::scenario::Call;
-use super::tls;
-use anyhow::Context;
+use super::tls_files;
+use crate::consumer::{self, Phase, Target};
+use crate::soap::Fault;
+use crate::tls;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::Path;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-
-/// Most bytes of an answer that are read.
-const MAX_ANSWER: usize = 1024 * 1024;
 
 /// What a consumer got.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
     pub status: u16,
     pub body: String,
+    pub fault: Option<Fault>,
 }
 
 impl Answer {
     /// The VP code of a fault.
     pub(super) fn code(&self) -> Option<&str> {
-        let text = self.element("faultstring")?;
-        text.split(' ').next().filter(|code| code.starts_with("VP"))
+        self.fault.as_ref()?.vp_code()
     }
 
     /// The text of the first element with this local name.
@@ -40,11 +37,9 @@ impl Answer {
 
 /// Makes `call` at the platform.
 pub(super) async fn make(call: &Call, platform: SocketAddr, pki: &Path) -> anyhow::Result<Answer> {
-    let tcp = TcpStream::connect(platform).await.context("the platform cannot be reached")?;
-    let connector = TlsConnector::from(tls::client(pki, call.consumer.name)?);
-    let stream = connector.connect(ServerName::try_from("localhost")?, tcp).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(connection);
+    let tls = tls::client(&tls_files(pki, call.consumer.name))?;
+    let server_name = ServerName::try_from("localhost")?;
+    let target = Target { host: &platform.ip().to_string(), port: platform.port(), server_name, tls: &tls };
     let mut request = Request::post("/vp")
         .header(HOST, "localhost")
         .header(CONTENT_TYPE, "text/xml; charset=UTF-8")
@@ -52,9 +47,8 @@ pub(super) async fn make(call: &Call, platform: SocketAddr, pki: &Path) -> anyho
     if let Some((name, value)) = call.header {
         request = request.header(name, value);
     }
-    let response = sender.send_request(request.body(Full::new(Bytes::from(call.message())))?).await?;
-    let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| anyhow::anyhow!(e))?;
-    driver.abort();
-    Ok(Answer { status, body: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
+    let request = request.body(Full::new(Bytes::from(call.message())))?;
+    let answer = consumer::call(&target, request, &Cell::new(Phase::Connecting)).await?;
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    Ok(Answer { status: answer.status.as_u16(), fault: Fault::find(&answer.body), body })
 }

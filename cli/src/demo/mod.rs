@@ -8,8 +8,8 @@ mod producers;
 mod report;
 mod scenario;
 mod setting;
-mod tls;
 
+use crate::tls;
 use crate::together::{Setup, Together};
 use anyhow::Context;
 use consumer::Answer;
@@ -17,7 +17,7 @@ use rivmesh_dataplane::telemetry::log::Format;
 use scenario::{CALLS, Call, Expected};
 use setting::Setting;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -106,6 +106,15 @@ fn is_expected(call: &Call, answer: &Answer) -> bool {
             answer.status == 200 && answer.element("greeting").is_some_and(|text| text.contains(producer))
         }
         Expected::Fault(code) => answer.status == 500 && answer.code() == Some(code),
+    }
+}
+
+/// The files of a peer in the demo's PKI.
+fn tls_files(pki: &Path, name: &str) -> tls::Files {
+    tls::Files {
+        certificate: pki.join(format!("{name}.crt")),
+        key: pki.join(format!("{name}.key")),
+        authorities: pki.join("ca.pem"),
     }
 }
 

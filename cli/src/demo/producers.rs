@@ -1,7 +1,8 @@
 //! The demo's producers: ordinary HTTPS servers that demand the platform's certificate, as any producer behind a service
 //! platform does. One greets, one greets in the older profile, one refuses everybody.
 
-use super::tls;
+use super::tls_files;
+use crate::tls;
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -38,7 +39,7 @@ pub(super) const PRODUCERS: [Producer; 3] = [
 
 /// Starts a producer; it runs until the process ends.
 pub(super) async fn start(producer: Producer, pki: &Path) -> anyhow::Result<()> {
-    let acceptor = TlsAcceptor::from(tls::server(pki, producer.name)?);
+    let acceptor = TlsAcceptor::from(tls::server(&tls_files(pki, producer.name))?);
     let listener = TcpListener::bind(("127.0.0.1", producer.port))
         .await
         .with_context(|| format!("port {} is taken; the demo's producer {} needs it", producer.port, producer.name))?;

@@ -3,6 +3,7 @@
 use super::consumer::Answer;
 use super::scenario::Call;
 use super::setting::Setting;
+use crate::soap;
 use rivmesh_table::{Level, Query, Switches, Table};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -36,7 +37,7 @@ pub(super) fn table(routes: &Table, results: &[(&Call, Answer)]) -> String {
 fn row(routes: &Table, call: &Call, answer: &Answer) -> [String; 5] {
     [
         format!("{} ({})", call.consumer.hsa_id, call.consumer.name),
-        call.interaction().to_owned(),
+        soap::interaction(call.contract).to_owned(),
         call.address.to_owned(),
         came_back(answer),
         format!("{}: {}", decided_by(routes, call, answer), call.about),

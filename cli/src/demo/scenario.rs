@@ -1,5 +1,8 @@
 //! The calls that the demo makes, and what must come of each: one for every way in which a platform decides.
 
+use crate::soap;
+use rivmesh_rivta::Profile;
+
 const GREETING: &str = "urn:riv:rivmesh:demo:GetGreetingResponder:1";
 const CARE_DOCUMENTATION: &str = "urn:riv:clinicalprocess:healthcond:description:GetCareDocumentationResponder:2";
 
@@ -62,23 +65,8 @@ const fn call(consumer: Consumer, address: &'static str, expected: Expected, abo
 }
 
 impl Call {
-    /// The interaction's name, for people.
-    pub(super) fn interaction(&self) -> &'static str {
-        let responder = self.contract.rsplit(':').nth(1).unwrap_or(self.contract);
-        responder.strip_suffix("Responder").unwrap_or(responder)
-    }
-
     /// The SOAP message.
     pub(super) fn message(&self) -> String {
-        message(self.contract, self.interaction(), self.address)
+        soap::envelope(Profile::BasicProfile21, self.address, &soap::request(self.contract, "<name>Ada</name>"))
     }
-}
-
-/// A request in Basic Profile 2.1.
-fn message(contract: &str, interaction: &str, address: &str) -> String {
-    format!(
-        "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\">\
-         <soap:Header><LogicalAddress xmlns=\"urn:riv:itintegration:registry:1\">{address}</LogicalAddress></soap:Header>\
-         <soap:Body><{interaction} xmlns=\"{contract}\"><name>Ada</name></{interaction}></soap:Body></soap:Envelope>"
-    )
 }

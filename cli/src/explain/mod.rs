@@ -22,7 +22,7 @@ use crate::catalogue::{Catalogue, Surroundings};
 use crate::instant;
 
 /// The profiles in which a call can be made.
-const PROFILES: [&str; 2] = [Profile::BasicProfile21.as_str(), Profile::BasicProfile20.as_str()];
+pub(crate) const PROFILES: [&str; 2] = [Profile::BasicProfile21.as_str(), Profile::BasicProfile20.as_str()];
 
 /// Says what becomes of a call, which objects decide it, and what nearly matched.
 ///
