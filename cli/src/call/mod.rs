@@ -36,7 +36,7 @@ use target::Url;
 /// Exits with 0 if that was as expected, 1 if not, and 2 if the call could not be made.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The platform's address, as https://platform.example:8443/.
+    /// The platform's address, as `https://platform.example:8443/`.
     #[arg(long, value_name = "URL")]
     url: Url,
     /// The client certificate with its chain (PEM): who calls.
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     /// What stands in the SOAP Body (XML); an empty element of the contract, if left out.
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// A header to send along, as 'Name: value'; may be given several times.
+    /// A header to send along, as `Name: value`; may be given several times.
     #[arg(long = "header", value_name = "HEADER", value_parser = parse_header)]
     headers: Vec<(HeaderName, HeaderValue)>,
     /// What should come back: ok, fault, a code as VP007, or any.

@@ -18,7 +18,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Debug, Parser)]
 #[command(name = "rivmesh-crl-fetcher", version)]
 struct Args {
-    /// A list and the file that it is kept in, as http://crl.example/ca.crl=ca.crl; may be given several times.
+    /// A list and the file that it is kept in, as `http://crl.example/ca.crl=ca.crl`; may be given several times.
     #[arg(long = "source", value_name = "URL=FILE", required = true)]
     sources: Vec<String>,
     /// Authorities (PEM) that may have signed the lists; may be given several times.
