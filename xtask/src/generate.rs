@@ -25,7 +25,7 @@ const GENERATORS: [Generator; 3] = [
         what: "resource definitions",
         cargo: &["run", "--quiet", "-p", "rivmesh-crds", "--bin", "crdgen"],
         switch: None,
-        outputs: &["crds/yaml"],
+        outputs: &["crds/yaml", "charts/rivmesh-crds/files"],
     },
     Generator {
         what: "wire code",

@@ -16,8 +16,10 @@ fn repository() -> &'static Path {
 
 #[test]
 fn the_committed_yaml_is_current() {
-    if let Err(stale) = manifest::check(&repository().join("crds/yaml")) {
-        panic!("{stale}");
+    for directory in ["crds/yaml", "charts/rivmesh-crds/files"] {
+        if let Err(stale) = manifest::check(&repository().join(directory)) {
+            panic!("{stale}");
+        }
     }
 }
 
