@@ -10,3 +10,4 @@ mod conditions;
 mod examples;
 mod published;
 mod refusals;
+mod statuses;
