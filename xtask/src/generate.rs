@@ -8,41 +8,51 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::charts::values;
 use crate::process::{self, cargo, root};
 
-/// A program that writes files of the repository.
+/// Something that writes files of the repository.
 struct Generator {
     what: &'static str,
-    cargo: &'static [&'static str],
-    /// An environment variable that tells it to write; without one it always does.
-    switch: Option<&'static str>,
+    by: By,
     /// Directories or files, relative to the root, that hold nothing but what it wrote.
     outputs: &'static [&'static str],
 }
 
-const GENERATORS: [Generator; 3] = [
+/// Who writes.
+enum By {
+    /// A program of the workspace, which cargo runs with these arguments.
+    Cargo(&'static [&'static str]),
+    /// The same, and an environment variable that tells it to write.
+    CargoWith(&'static [&'static str], &'static str),
+    /// We do.
+    Us(fn() -> Result<()>),
+}
+
+const GENERATORS: [Generator; 4] = [
     Generator {
         what: "resource definitions",
-        cargo: &["run", "--quiet", "-p", "rivmesh-crds", "--bin", "crdgen"],
-        switch: None,
+        by: By::Cargo(&["run", "--quiet", "-p", "rivmesh-crds", "--bin", "crdgen"]),
         outputs: &["crds/yaml", "charts/rivmesh-crds/files"],
     },
     Generator {
         what: "wire code",
-        cargo: &["run", "--quiet", "-p", "rivmesh-sync", "--example", "generate_wire"],
-        switch: None,
+        by: By::Cargo(&["run", "--quiet", "-p", "rivmesh-sync", "--example", "generate_wire"]),
         outputs: &["sync/src/wire.rs"],
     },
     Generator {
         what: "reference pages",
-        cargo: &["test", "--quiet", "-p", "rivmesh-dataplane", "-p", "rivmesh-operator", "--lib", "the_page_of"],
-        switch: Some("RIVMESH_UPDATE_PAGES"),
+        by: By::CargoWith(
+            &["test", "--quiet", "-p", "rivmesh-dataplane", "-p", "rivmesh-operator", "--lib", "the_page_of"],
+            "RIVMESH_UPDATE_PAGES",
+        ),
         outputs: &[
             "docs/src/reference/log-fields.md",
             "docs/src/reference/metrics.md",
             "docs/src/reference/operator-metrics.md",
         ],
     },
+    Generator { what: "reference of the chart's values", by: By::Us(values::write), outputs: &[values::PAGE] },
 ];
 
 /// Runs all generators. With `check` the tree stays as it is, and a difference is an error.
@@ -50,7 +60,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for generator in GENERATORS {
         let before = generator.snapshot()?;
-        process::run(cargo().args(generator.cargo).envs(generator.switch.map(|name| (name, "1"))))?;
+        generator.write()?;
         let after = generator.snapshot()?;
         let changed = differences(&before, &after);
         for path in &changed {
@@ -71,6 +81,14 @@ pub(crate) fn run(check: bool) -> Result<()> {
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Generator {
+    fn write(&self) -> Result<()> {
+        match self.by {
+            By::Cargo(arguments) => process::run(cargo().args(arguments)),
+            By::CargoWith(arguments, switch) => process::run(cargo().args(arguments).env(switch, "1")),
+            By::Us(write) => write(),
+        }
+    }
+
     fn snapshot(&self) -> Result<Files> {
         let mut files = Files::new();
         for output in self.outputs {

@@ -1,11 +1,13 @@
 //! `cargo xtask`: everything a developer or the CI does with this repository beyond plain cargo.
 //!
-//! One command per intention (test, conformance, bench, gen, lint); each prints what it does and why
+//! One command per intention (test, conformance, charts, bench, gen, lint); each prints what it does and why
 //! something was skipped. It depends on little on purpose, so that it compiles in seconds.
 
 mod bench;
+mod charts;
 mod docs;
 mod generate;
+mod kubernetes;
 mod links;
 mod lint;
 mod process;
@@ -38,6 +40,12 @@ enum Command {
     },
     /// Measure the proxy beside nginx and HAProxy, interleaved in one run.
     Bench(bench::Options),
+    /// Render the charts with every set of values in charts/testdata and judge what comes out.
+    Charts {
+        /// Write the golden files anew instead of comparing with them.
+        #[arg(long)]
+        update: bool,
+    },
     /// Write the generated files anew: resource definitions, wire code, reference pages.
     Gen {
         /// Write nothing; fail when a committed file is not what would be generated.
@@ -63,6 +71,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test(options) => test::run(&options),
         Command::Conformance { filter } => test::conformance(filter.as_deref()),
         Command::Bench(options) => bench::run(&options),
+        Command::Charts { update } => test::charts(update),
         Command::Gen { check } => generate::run(check),
         Command::Lint => lint::run(),
     }

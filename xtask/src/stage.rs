@@ -23,6 +23,12 @@ impl Outcome {
         self.tally += Tally::PASSED;
     }
 
+    /// Counts a check that was not made and says what and why.
+    pub(crate) fn skip(&mut self, why: impl Into<String>) {
+        self.tally += Tally::SKIPPED;
+        self.skips.push(why.into());
+    }
+
     /// Counts a check that failed and says why.
     pub(crate) fn fail(&mut self, why: impl Into<String>) {
         self.tally += Tally::FAILED;

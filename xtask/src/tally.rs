@@ -14,6 +14,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) const PASSED: Self = Self { passed: 1, failed: 0, skipped: 0 };
     pub(crate) const FAILED: Self = Self { passed: 0, failed: 1, skipped: 0 };
+    pub(crate) const SKIPPED: Self = Self { passed: 0, failed: 0, skipped: 1 };
 
     /// Reads our plain closing line: `N passed, N failed` with or without `, N skipped`.
     pub(crate) fn from_plain(line: &str) -> Option<Self> {

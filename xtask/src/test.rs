@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use crate::process::{self, cargo, command, run_lines, target};
 use crate::stage::{self, Outcome};
 use crate::tally::Tally;
-use crate::{docs, tools, unit};
+use crate::{charts, docs, tools, unit};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -33,6 +33,8 @@ enum Stage {
     Clients,
     /// `rivmesh analyze` of every example.
     Examples,
+    /// What the charts render to.
+    Charts,
     /// The book's contents and every link.
     Docs,
 }
@@ -45,6 +47,7 @@ impl Stage {
             Self::Demo => "demo",
             Self::Clients => "real clients",
             Self::Examples => "examples",
+            Self::Charts => "charts",
             Self::Docs => "docs",
         }
     }
@@ -56,13 +59,14 @@ impl Stage {
             Self::Demo => single(command(binary("rivmesh")).args(["demo", "--once"]), "demo --once"),
             Self::Clients => program(&mut command(binary("rivmesh-clients"))),
             Self::Examples => analyze_examples(),
+            Self::Charts => charts::check(false),
             Self::Docs => Ok(docs::check(&process::root())),
         }
     }
 
     /// Tests of crates may start binaries too.
     fn needs_binaries(self) -> bool {
-        self != Self::Docs
+        !matches!(self, Self::Charts | Self::Docs)
     }
 }
 
@@ -88,6 +92,11 @@ pub(crate) fn conformance(filter: Option<&str>) -> Result<()> {
         return finish(&[build]);
     }
     finish(&[build, stage::run(Stage::Conformance.name(), || conformance_suite(filter))])
+}
+
+/// `cargo xtask charts`.
+pub(crate) fn charts(update: bool) -> Result<()> {
+    finish(&[stage::run(Stage::Charts.name(), || charts::check(update))])
 }
 
 fn finish(reports: &[stage::Report]) -> Result<()> {
