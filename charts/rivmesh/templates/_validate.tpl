@@ -103,6 +103,11 @@ What the schema cannot say, or not in words that help: what is missing, and what
 {{- $errors = append $errors "crlFetcher.trust is empty: refer to the authorities that may have signed the lists, as [{configMap: consumer-authorities}]" }}
 {{- end }}
 {{- end }}
+{{- range $file, $url := .Values.crlFetcher.sources }}
+{{- if and (hasPrefix "https:" $url) (not $.Values.crlFetcher.httpsTrust) }}
+{{- $errors = append $errors (printf "crlFetcher.httpsTrust is missing: %s is fetched by https, so refer to the authorities of its server" $file) }}
+{{- end }}
+{{- end }}
 {{- with .Values.test }}
 {{- if .clientSecret }}
 {{- if not .contract }}

@@ -123,6 +123,14 @@ impl Helm {
         Ok(if status.success() { Ok(()) } else { Err(format!("{out}{err}")) })
     }
 
+    /// What a person is told after an installation, or why there is none.
+    pub(super) fn notes(&self, case: &Case) -> Result<String> {
+        let mut install = command(&self.0);
+        install.args(["install", "rivmesh"]).arg(chart(case)).args(["--namespace", "rivmesh", "--dry-run=client"]);
+        let (_, out, err) = capture(with_values(&mut install, case))?;
+        Ok(out.split_once("\nNOTES:\n").map_or(err, |(_, notes)| notes.to_owned()))
+    }
+
     /// Objects outside a namespace, and those in watched ones, that two releases would fight over.
     pub(super) fn two_releases(&self) -> Result<Vec<String>> {
         let mut problems = Vec::new();

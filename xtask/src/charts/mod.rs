@@ -62,6 +62,9 @@ pub(crate) fn check(update: bool) -> Result<Outcome> {
                     golden(path, &text, update)?.into_iter().chain(broken_rules(&render)),
                 );
                 verdict(&mut outcome, &format!("{} (lint)", case.name), helm.lint(case)?.err());
+                if render.has_kind("Deployment") {
+                    verdict(&mut outcome, &format!("{} (notes)", case.name), unsaid(&render, &helm.notes(case)?));
+                }
                 renders.push(render);
             }
             (Expectation::Golden(_), Err(error)) => verdict(&mut outcome, &case.name, Some(error)),
@@ -107,6 +110,12 @@ fn verdict(outcome: &mut Outcome, what: &str, problems: impl IntoIterator<Item =
     }
 }
 
+/// What a person who has just installed must be told, and is not.
+fn unsaid(render: &Render, notes: &str) -> Option<String> {
+    let what = if render.has_kind("Pod") { "helm test --namespace rivmesh" } else { "`helm test` has nothing to run" };
+    (!notes.contains(what)).then(|| format!("NOTES.txt does not say \"{what}\":\n{notes}"))
+}
+
 fn broken_rules(render: &Render) -> Vec<String> {
     RULES.iter().flat_map(|rule| rule(render)).collect()
 }
@@ -143,7 +152,8 @@ fn orphans(cases: &[Case]) -> Result<Vec<String>> {
     for entry in fs::read_dir(testdata())? {
         let path = entry?.path();
         if path.to_string_lossy().ends_with(".golden.yaml") && !known.contains(&path) {
-            problems.push(format!("{} belongs to no case: delete it", path.display()));
+            let name = path.strip_prefix(root()).unwrap_or(&path);
+            problems.push(format!("{} belongs to no case: delete it", name.display()));
         }
     }
     Ok(problems)

@@ -14,12 +14,18 @@ there, and ends after it. Where a list cannot be had, the pod does not start; th
   {{- range $path := include "rivmesh.crlTrust" . | fromJson | keys | sortAlpha }}
   - --trust=/etc/rivmesh/{{ $path }}
   {{- end }}
+  {{- with $own.httpsTrust }}
+  - --https-trust=/etc/rivmesh/{{ include "rivmesh.path" (list . dict) }}
+  {{- end }}
   - --directory=/var/lib/rivmesh/crls
   - --interval={{ $own.interval }}
   - {{ printf "--admin=%s:9902" .Values.bindAddress | quote }}
   env:
   - name: RIVMESH_LOG
     value: {{ $own.log | quote }}
+  {{- with $own.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   ports:
   - {name: crl-admin, containerPort: 9902}
   startupProbe:
