@@ -152,11 +152,11 @@ impl Desk {
                     self.gone.insert(id.clone());
                     self.removed.push(id);
                 }
-                Change::Undecodable { id, generation, reason } => {
+                Change::Undecodable { id, uid, generation, reason } => {
                     self.compiler.remove(&id);
                     self.gone.remove(&id);
                     self.removed.retain(|removed| *removed != id);
-                    self.undecodable.insert(id.clone(), unreadable(id, generation, &reason));
+                    self.undecodable.insert(id.clone(), unreadable(id, uid, generation, &reason));
                 }
                 Change::HsaTree(tree) => self.compiler.set_hsa_tree(tree),
             }
@@ -229,11 +229,12 @@ impl Desk {
 }
 
 /// The judgement on an object that cannot be read: nothing of it counts.
-fn unreadable(id: ObjectId, generation: i64, reason: &str) -> Verdict {
+fn unreadable(id: ObjectId, uid: String, generation: i64, reason: &str) -> Verdict {
     let message = format!("the object cannot be read as its kind and counts for nothing: {reason}");
     let finding = |which, status| Finding::new(which, status, Reason::Undecodable, message.clone());
     Verdict {
         id,
+        uid: Some(uid),
         generation,
         rows: RowCounts::default(),
         errors: Vec::new(),

@@ -104,7 +104,8 @@ pub struct ReadyPods {
 pub struct Fleet {
     /// Dataplanes that are connected here.
     pub own: Vec<Dataplane>,
-    /// What the other replicas last wrote about theirs.
+    /// What the other replicas last wrote about theirs, the latest first. A pod that several claim has moved: the one
+    /// that it is connected to now counts, and of the others the latest.
     pub peers: Vec<Report>,
     /// The pods that take calls; none where there is no cluster to ask.
     pub ready: Option<ReadyPods>,
@@ -134,8 +135,10 @@ impl Fleet {
     /// How far the change at `mark` has come at `now`.
     pub fn standing(&self, mark: &Mark, now: Instant) -> Standing {
         let mut standing = Standing::default();
+        let mut counted: BTreeSet<&str> = BTreeSet::new();
         for dataplane in self.own.iter().filter(|dataplane| self.matters(dataplane)) {
             standing.total += 1;
+            counted.insert(&dataplane.pod);
             let refused = dataplane.refused.as_ref().filter(|refused| refused.epoch >= mark.epoch);
             match refused {
                 _ if dataplane.epoch >= mark.epoch => standing.done += 1,
@@ -145,11 +148,16 @@ impl Fleet {
             }
         }
         for report in &self.peers {
-            standing.total += report.pods.len() + report.exceptions.len();
-            if report.floor.covers(&mark.changed) {
-                standing.done += report.pods.len();
+            let has_it = report.floor.covers(&mark.changed);
+            for _ in report.pods.iter().filter(|pod| counted.insert(pod)) {
+                standing.total += 1;
+                standing.done += usize::from(has_it);
             }
             for Exception { pod, has, refused } in &report.exceptions {
+                if !counted.insert(pod) {
+                    continue;
+                }
+                standing.total += 1;
                 match refused {
                     _ if has.covers(&mark.changed) => standing.done += 1,
                     Some(refused) if refused.read.covers(&mark.changed) => {

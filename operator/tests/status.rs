@@ -95,6 +95,22 @@ fn programmed_follows_what_the_dataplanes_applied() {
             "",
         ),
         (
+            "moved here, and the replica before is gone",
+            vec![dataplane(1, 3)],
+            vec![report(20, &["pod-1"], vec![]), report(10, &[], vec![exception("pod-1", 10, None)])],
+            True,
+            Reason::Programmed,
+            "every ready",
+        ),
+        (
+            "moved elsewhere",
+            vec![],
+            vec![report(30, &["a"], vec![]), report(20, &["a"], vec![])],
+            True,
+            Reason::Programmed,
+            "every ready",
+        ),
+        (
             "silent elsewhere",
             vec![dataplane(1, 3)],
             vec![report(30, &["a"], vec![exception("b", 20, None)])],
@@ -204,6 +220,7 @@ fn verdict(generation: i64, accepted: (ConditionStatus, Reason)) -> Verdict {
     let (status, reason) = accepted;
     Verdict {
         id: ObjectId { kind: Kind::RoutingEntry, namespace: "default".to_owned(), name: "a".to_owned() },
+        uid: None,
         generation,
         rows: RowCounts { total: 10, programmed: 8, rejected: 2 },
         errors: vec![],

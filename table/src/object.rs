@@ -49,6 +49,8 @@ impl Spec {
 pub struct Object {
     /// Which object; its kind must be the spec's.
     pub id: ObjectId,
+    /// `metadata.uid`, where there is one: tells it from an earlier object of the same name. It decides nothing about rows.
+    pub uid: Option<String>,
     /// `metadata.generation`; in standalone a counter of edits.
     pub generation: i64,
     /// `metadata.creationTimestamp` in Unix seconds, where there is one. The older of two rivals wins.

@@ -250,6 +250,7 @@ impl ObjectIn {
         Object {
             spec: spec.unwrap_or_else(|error| panic!("{kind} {}: {error}", self.name)),
             id: ObjectId { kind, namespace, name: self.name },
+            uid: None,
             generation: self.generation.unwrap_or(1),
             created: self.created,
             path: self.path,

@@ -120,7 +120,7 @@ mod tests {
         };
         let spec = spec.expect("a spec");
         let id = ObjectId { kind: spec.kind(), namespace: "default".into(), name: kind.into() };
-        Object { id, generation: 1, created: None, path: None, spec }
+        Object { id, uid: None, generation: 1, created: None, path: None, spec }
     }
 
     /// Whether the table lets any call through, whatever its address.

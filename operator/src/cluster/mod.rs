@@ -9,6 +9,7 @@ mod client;
 pub mod identity;
 mod lease;
 pub mod operator;
+mod pace;
 mod pods;
 mod reports;
 mod status_writer;

@@ -15,7 +15,7 @@ use arc_swap::ArcSwapOption;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use rivmesh_sync::grpc::{self, ServerIdentity, TableSync, tls_incoming};
-use rivmesh_table::CompileOptions;
+use rivmesh_table::{CompileOptions, ObjectId};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -306,6 +306,10 @@ impl Listener for ToPublisher {
 
     fn observed(&self, observed: Observed) {
         self.ledger.observe(observed);
+    }
+
+    fn ended(&self, id: &ObjectId, uid: &str) {
+        self.ledger.observe_end(id, uid);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What replicas tell each other: each keeps a Lease of its own and writes into its annotations how far its dataplanes
 //! have come. They need no port to each other, it survives any of them, and `kubectl` shows it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +15,25 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::warn;
 
+use super::pace::Pace;
 use super::{Replica, describe};
 use crate::ledger::Ledger;
 use crate::rollout::Report;
+use crate::versions::Versions;
 
 /// The annotation that holds the report.
 const ANNOTATION: &str = "rivmesh.io/report";
 /// The label by which the replicas of one operator find each other's leases.
 const LABEL: &str = "rivmesh.io/replica-of";
-/// A report is written this often at most.
-const WRITE: Duration = Duration::from_secs(1);
+/// Reports are written this often in the long run.
+const WRITES_PER_SECOND: f64 = 1.0;
+/// After a pause this many may follow each other: somebody waits for the first change after it.
+const WRITES_AT_ONCE: f64 = 5.0;
+/// How often it is looked whether another replica has stopped counting, and how long a failed write waits.
+const LOOK: Duration = Duration::from_secs(1);
 /// A replica that has nothing new to say says that it is there, this often.
 const RENEW: Duration = Duration::from_secs(10);
 /// A replica that has not been heard of for this long counts for nothing: its dataplanes have gone to others.
@@ -48,23 +55,40 @@ pub(crate) async fn exchange(client: Client, replica: Replica, ledger: Arc<Ledge
 }
 
 async fn write(leases: &Api<Lease>, replica: &Replica, ledger: &Ledger) {
-    let mut ticks = interval(WRITE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut snapshots = ledger.snapshots();
     let mut written: Option<(Report, Instant)> = None;
+    let mut pace = Pace::new(WRITES_PER_SECOND, WRITES_AT_ONCE);
     loop {
-        ticks.tick().await;
-        let report = ledger.report();
-        if written.as_ref().is_some_and(|(said, at)| *said == report && at.elapsed() < RENEW) {
-            continue;
+        sleep(pace.wait(Instant::now())).await;
+        snapshots.borrow_and_update();
+        let (report, changed) = ledger.report();
+        if let Some((_, at)) = written.as_ref().filter(|(said, _)| !is_news(said, &report, &changed)) {
+            let renewal = RENEW.saturating_sub(at.elapsed());
+            if let Ok(Ok(())) = timeout(renewal, snapshots.changed()).await {
+                continue;
+            }
         }
+        pace.take();
         let patch = Patch::Apply(lease(replica, &report));
         let params = PatchParams::apply(&replica.manager()).force();
         match timeout(PATIENCE, leases.patch(&replica.pod, &params, &patch)).await {
             Ok(Ok(_)) => written = Some((report, Instant::now())),
-            Ok(Err(error)) => warn!("this replica's report could not be written: {}", describe(&error)),
-            Err(_) => warn!("this replica's report could not be written: the API server does not answer"),
+            Ok(Err(error)) => complain(&describe(&error)).await,
+            Err(_) => complain("the API server does not answer").await,
         }
     }
+}
+
+/// Whether anybody could be waiting for the difference. That the source was read on, past the last change, is none: it
+/// is so after every status that is written.
+fn is_news(said: &Report, report: &Report, changed: &Versions) -> bool {
+    let is_floor_news = said.floor != report.floor && !said.floor.covers(changed);
+    said.pods != report.pods || said.exceptions != report.exceptions || is_floor_news
+}
+
+async fn complain(problem: &str) {
+    warn!("this replica's report could not be written: {problem}");
+    sleep(LOOK).await;
 }
 
 fn lease(replica: &Replica, report: &Report) -> serde_json::Value {
@@ -120,10 +144,12 @@ impl Peers {
         }
     }
 
-    /// Reports of those that are there.
+    /// Reports of those that are there, the one heard of last first.
     fn reports(&self, now: Instant) -> Vec<Report> {
         let is_there = |peer: &&Peer| now.saturating_duration_since(peer.heard) < STALE;
-        self.0.values().filter(is_there).map(|peer| peer.report.clone()).collect()
+        let mut there: Vec<&Peer> = self.0.values().filter(is_there).collect();
+        there.sort_by_key(|peer| Reverse(peer.heard));
+        there.into_iter().map(|peer| peer.report.clone()).collect()
     }
 }
 
@@ -131,7 +157,7 @@ async fn read(leases: Api<Lease>, replica: &Replica, ledger: &Ledger) {
     let config = watcher::Config::default().labels(&format!("{LABEL}={}", replica.name));
     let mut events = watcher(leases, config).default_backoff().boxed();
     let mut peers = Peers::default();
-    let mut ticks = interval(WRITE);
+    let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed = Vec::new();
     loop {
@@ -160,7 +186,6 @@ async fn read(leases: Api<Lease>, replica: &Replica, ledger: &Ledger) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::versions::Versions;
 
     fn replica(pod: &str) -> Replica {
         Replica { name: "rivmesh".to_owned(), namespace: "tak".to_owned(), pod: pod.to_owned(), uid: String::new() }
@@ -190,6 +215,20 @@ mod tests {
         assert_eq!(peers.reports(later), []);
         peers.hear(written("other", "3", &report), "me", later);
         assert_eq!(peers.reports(later), [report]);
+    }
+
+    #[test]
+    fn only_what_somebody_may_wait_for_is_news() {
+        let at = |version: u64| Versions::from([("routingentries", version)]);
+        let report = |floor: u64, pods: &[&str]| Report {
+            floor: at(floor),
+            pods: pods.iter().map(|pod| (*pod).to_owned()).collect(),
+            exceptions: Vec::new(),
+        };
+        assert!(is_news(&report(10, &["a"]), &report(10, &["a", "b"]), &at(5)));
+        assert!(is_news(&report(10, &["a"]), &report(12, &["a"]), &at(11)));
+        assert!(!is_news(&report(11, &["a"]), &report(12, &["a"]), &at(11)));
+        assert!(!is_news(&report(10, &["a"]), &report(10, &["a"]), &at(11)));
     }
 
     #[test]

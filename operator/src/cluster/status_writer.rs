@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{debug, warn};
 
 use super::lease::Leadership;
+use super::pace::Pace;
 use super::{Replica, describe};
 use crate::ledger::{Ledger, Observed, Write, Written};
 use crate::status::condition;
@@ -51,16 +52,16 @@ pub(crate) async fn write(
 ) {
     let writer = Arc::new(Writer { client, manager: replica.manager(), recorder, counts });
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    let mut bucket = Bucket::new(pace);
+    let mut pace = Pace::new(pace, pace * BURST_SECONDS);
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         leadership.acquired().await;
         ticks.tick().await;
-        while leadership.holds() && bucket.has_one(Instant::now()) {
+        while leadership.holds() && pace.has_one(Instant::now()) {
             let Ok(place) = places.clone().try_acquire_owned() else { break };
             let Some(write) = ledger.take_write() else { break };
-            bucket.take();
+            pace.take();
             let (writer, ledger) = (writer.clone(), ledger.clone());
             tokio::spawn(async move {
                 let written = writer.write(&write).await;
@@ -68,32 +69,6 @@ pub(crate) async fn write(
                 drop(place);
             });
         }
-    }
-}
-
-/// A token bucket.
-#[derive(Debug)]
-struct Bucket {
-    pace: f64,
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    /// One that gives so many in a second in the long run.
-    fn new(pace: f64) -> Self {
-        Self { pace, tokens: pace * BURST_SECONDS, filled: Instant::now() }
-    }
-
-    fn has_one(&mut self, now: Instant) -> bool {
-        let earned = now.duration_since(self.filled).as_secs_f64() * self.pace;
-        self.tokens = (self.tokens + earned).min(self.pace * BURST_SECONDS);
-        self.filled = now;
-        self.tokens >= 1.0
-    }
-
-    fn take(&mut self) {
-        self.tokens -= 1.0;
     }
 }
 
@@ -200,28 +175,5 @@ fn reference(write: &Write) -> ObjectReference {
         name: Some(write.id.name.clone()),
         uid: Some(write.uid.clone()),
         ..ObjectReference::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pace_is_bounded_and_a_pause_allows_a_burst() {
-        let mut bucket = Bucket::new(50.0);
-        let start = bucket.filled;
-        let mut drain = |at: Duration| {
-            let mut taken = 0;
-            while bucket.has_one(start + at) {
-                bucket.take();
-                taken += 1;
-            }
-            taken
-        };
-        assert_eq!(drain(Duration::ZERO), 100);
-        assert_eq!(drain(Duration::from_secs(1)), 50);
-        assert_eq!(drain(Duration::from_secs(1)), 0);
-        assert_eq!(drain(Duration::from_secs(3600)), 100);
     }
 }

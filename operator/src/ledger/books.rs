@@ -40,8 +40,10 @@ pub(super) struct Books {
     told_missing: BTreeSet<String>,
     /// From what each epoch was compiled.
     reads: BTreeMap<u64, Versions>,
-    /// What the source said of objects that have no verdict yet.
-    observed: BTreeMap<ObjectId, Observed>,
+    /// What must have been read for all changes that are published.
+    pub(super) changed: Versions,
+    /// What the API server has, where there is one.
+    stored: BTreeMap<ObjectId, Stored>,
     pub(super) outbox: Outbox,
 }
 
@@ -51,15 +53,13 @@ pub(super) struct Entry {
     /// Where it waits; none once every dataplane has had its present generation.
     stage: Option<Stage>,
     pub(super) status: Status,
-    /// What the API server has, where there is one.
-    pub(super) stored: Option<Stored>,
 }
 
 /// What an API server has of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stored {
-    pub(super) uid: String,
-    pub(super) version: u64,
+struct Stored {
+    uid: String,
+    version: u64,
     /// Our part of its status.
     ours: Status,
     /// The generation that its status speaks of, whoever wrote it.
@@ -90,13 +90,18 @@ impl Books {
     /// Takes in a new verdict.
     pub(super) fn judge(&mut self, verdict: Verdict, now: Timestamp, clock: Instant) {
         let id = verdict.id.clone();
+        let is_another = self.objects.get(&id).is_some_and(|entry| entry.verdict.uid != verdict.uid);
+        if is_another {
+            // It was deleted and created anew: what the one before had come to is not its own.
+            self.forget(&id);
+        }
         match self.objects.remove(&id) {
             None => {
-                let stored = self.observed.remove(&id).map(Stored::from);
-                let status = stored.as_ref().map(|stored| stored.ours.clone()).unwrap_or_default();
+                let stored = self.stored.get(&id).filter(|stored| Some(&stored.uid) == verdict.uid.as_ref());
+                let status = stored.map(|stored| stored.ours.clone()).unwrap_or_default();
                 self.not_ready += usize::from(!is_ready(&status));
                 let stage = if status::is_programmed(&status, &verdict) { None } else { Some(Stage::Compiled) };
-                self.objects.insert(id.clone(), Entry { verdict, stage: stage.clone(), status, stored });
+                self.objects.insert(id.clone(), Entry { verdict, stage: stage.clone(), status });
                 self.enter(&id, stage, now, clock);
             }
             Some(mut entry) => {
@@ -115,7 +120,6 @@ impl Books {
 
     /// The object is gone. True if it was known.
     pub(super) fn forget(&mut self, id: &ObjectId) -> bool {
-        self.observed.remove(id);
         self.outbox.remove(id);
         let Some(entry) = self.objects.remove(id) else { return false };
         self.not_ready -= usize::from(!is_ready(&entry.status));
@@ -125,32 +129,27 @@ impl Books {
 
     /// The API server has this of an object.
     pub(super) fn observe(&mut self, observed: Observed, clock: Instant) {
-        let Some(entry) = self.objects.get_mut(&observed.id) else {
-            self.observed.insert(observed.id.clone(), observed);
-            return;
-        };
         let id = observed.id.clone();
-        let is_another = entry.stored.as_ref().is_some_and(|stored| stored.uid != observed.uid);
-        if entry.stored.as_ref().is_some_and(|stored| !is_another && stored.version > observed.version) {
+        let is_older = |stored: &Stored| stored.uid == observed.uid && stored.version > observed.version;
+        if self.stored.get(&id).is_some_and(is_older) {
             return;
         }
-        let stored = Stored::from(observed);
-        status::adopt_times(&mut entry.status, &stored.ours);
-        entry.stored = Some(stored);
-        if is_another {
-            // It was deleted and created anew: what the one before had come to is not its own.
-            let before = entry.stage.replace(Stage::Compiled);
-            self.leave(&id, before.as_ref());
-            let group = self.groups.entry(Stage::Compiled).or_default();
-            group.objects.insert(id.clone());
-            group.fresh.insert(id.clone());
-        }
+        self.stored.insert(id.clone(), observed.into());
         self.compare(&id, clock);
+    }
+
+    /// The API server no longer has an object.
+    pub(super) fn observe_end(&mut self, id: &ObjectId, uid: &str) {
+        if self.stored.get(id).is_some_and(|stored| stored.uid == uid) {
+            self.stored.remove(id);
+            self.outbox.remove(id);
+        }
     }
 
     /// Everything compiled is in the tables from this epoch on, for which the source was read that far.
     pub(super) fn advance(&mut self, epoch: u64, reach: &Reach) {
         self.reads.entry(epoch).or_default().raise_all(&reach.read);
+        self.changed.raise_all(&reach.changed);
         while self.reads.len() > REMEMBERED_EPOCHS {
             self.reads.pop_first();
         }
@@ -198,7 +197,7 @@ impl Books {
     /// What is to be written of an object, if the API server has it.
     pub(super) fn write(&self, id: &ObjectId) -> Option<Write> {
         let entry = self.objects.get(id)?;
-        let stored = entry.stored.as_ref()?;
+        let stored = self.stored.get(id).filter(|stored| Some(&stored.uid) == entry.verdict.uid.as_ref())?;
         Some(Write {
             id: id.clone(),
             uid: stored.uid.clone(),
@@ -268,12 +267,15 @@ impl Books {
 
     /// Puts the object into the outbox if the API server has another status than it should, and takes it out if not.
     fn compare(&mut self, id: &ObjectId, clock: Instant) {
-        let Some(entry) = self.objects.get_mut(id) else { return };
-        let Some(stored) = &entry.stored else { return };
+        let (Some(entry), Some(stored)) = (self.objects.get_mut(id), self.stored.get(id)) else { return };
+        // Between the end of an object and the judgement on the next one of its name, nothing is to be said.
+        let is_another = Some(&stored.uid) != entry.verdict.uid.as_ref();
         // A status about a newer generation was written by somebody who knows more.
         let is_newer = stored.observed_generation > entry.verdict.generation;
-        status::adopt_times(&mut entry.status, &stored.ours);
-        if is_newer || stored.ours == status::ours(&entry.status) {
+        if !is_another {
+            status::adopt_times(&mut entry.status, &stored.ours);
+        }
+        if is_another || is_newer || stored.ours == status::ours(&entry.status) {
             self.outbox.remove(id);
         } else {
             self.outbox.add(id, &entry.status, clock);
@@ -307,7 +309,7 @@ impl From<Observed> for Stored {
 
 impl Stored {
     /// Whether the stored status says that the object is not ready, and why.
-    pub(super) fn failure(&self) -> Option<&str> {
+    fn failure(&self) -> Option<&str> {
         let ready = condition(&self.ours, ConditionType::Ready)?;
         (ready.status == ConditionStatus::False).then_some(ready.reason.as_str())
     }
@@ -340,6 +342,7 @@ mod tests {
         let finding = |which, reason| Finding::new(which, ConditionStatus::True, reason, "fine");
         Verdict {
             id: id(name),
+            uid: Some("1".to_owned()),
             generation,
             rows: RowCounts { total: 1, programmed: 1, rejected: 0 },
             errors: Vec::new(),
@@ -505,13 +508,19 @@ mod tests {
     #[test]
     fn an_object_created_anew_begins_anew() {
         let mut world = World::in_force("a");
+        world.judge(verdict("a", 7));
+        world.refresh();
         world.observe("a", "2", 30, None);
+        world.pass(10);
+        assert_eq!(world.write_all(31), Vec::<String>::new(), "the verdict is about the one before");
+        world.judge(Verdict { uid: Some("2".to_owned()), ..verdict("a", 1) });
         world.refresh();
         assert_eq!(world.is("a", ConditionType::Programmed), ConditionStatus::Unknown);
         world.books.advance(2, &reach(30));
         world.apply(2);
         assert_eq!(world.is("a", ConditionType::Programmed), ConditionStatus::True);
         assert_eq!(world.write_all(31), ["a"], "its status is empty in the API server");
+        assert_eq!(world.status("a").observed_generation, Some(1));
     }
 
     #[test]
@@ -565,9 +574,14 @@ mod tests {
         let mut world = World::in_force("a");
         world.judge(verdict("a", 2));
         world.refresh();
+        world.books.observe_end(&id("a"), "of another");
+        assert_eq!(world.books.stored.len(), 1);
+        world.books.observe_end(&id("a"), "1");
         assert!(world.books.forget(&id("a")) && !world.books.forget(&id("a")));
         world.pass(10);
         assert_eq!(world.books.outbox.len(), 0);
-        assert_eq!((world.books.objects.len(), world.books.groups.len(), world.books.not_ready), (0, 0, 0));
+        let books = &world.books;
+        let left = (books.objects.len(), books.groups.len(), books.stored.len(), books.not_ready);
+        assert_eq!(left, (0, 0, 0, 0));
     }
 }

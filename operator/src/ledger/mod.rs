@@ -22,6 +22,7 @@ use crate::notice::Notice;
 use crate::rollout::{Dataplane, ReadyPods, Refused, Report};
 use crate::source::{Problem, Reach};
 use crate::status::{ObjectStatus, condition};
+use crate::versions::Versions;
 
 /// Notices that a slow listener may fall behind.
 const NOTICES: usize = 1024;
@@ -259,6 +260,11 @@ impl Ledger {
         self.lock().observe(observed, Instant::now());
     }
 
+    /// The API server no longer has this object.
+    pub(crate) fn observe_end(&self, id: &ObjectId, uid: &str) {
+        self.lock().observe_end(id, uid);
+    }
+
     /// What the other replicas of the operator say about their dataplanes.
     pub(crate) fn set_peers(&self, peers: Vec<Report>) {
         let mut books = self.lock();
@@ -285,10 +291,10 @@ impl Ledger {
         self.refresh(books, Timestamp::now());
     }
 
-    /// What this replica says about its dataplanes.
-    pub(crate) fn report(&self) -> Report {
+    /// What this replica says about its dataplanes, and what there is to be read for all changes so far.
+    pub(crate) fn report(&self) -> (Report, Versions) {
         let books = self.lock();
-        books.fleet.report(|epoch| books.read_of(epoch))
+        (books.fleet.report(|epoch| books.read_of(epoch)), books.changed.clone())
     }
 
     /// Objects and their rows, counted anew.

@@ -208,7 +208,14 @@ impl Directory {
         self.told.insert(id.clone(), Told { file: file.clone(), generation, spec: held.spec.clone() });
         if !is_same || has_moved {
             let (path, spec) = (Some(file.clone()), Spec::clone(&held.spec));
-            batch.changes.push(Change::Upsert(Box::new(Object { id, generation, created: None, path, spec })));
+            batch.changes.push(Change::Upsert(Box::new(Object {
+                id,
+                uid: None,
+                generation,
+                created: None,
+                path,
+                spec,
+            })));
         }
     }
 

@@ -53,6 +53,8 @@ pub enum Change {
     Undecodable {
         /// Which.
         id: ObjectId,
+        /// Tells it from an earlier one of the same name.
+        uid: String,
         /// Its generation.
         generation: i64,
         /// What is wrong with it.

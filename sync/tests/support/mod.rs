@@ -18,6 +18,7 @@ pub(crate) fn id(name: &str) -> ObjectId {
 pub(crate) fn route(name: &str, generation: i64) -> Object {
     Object {
         id: id(name),
+        uid: None,
         generation,
         created: None,
         path: None,

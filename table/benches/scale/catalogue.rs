@@ -252,6 +252,7 @@ fn object(random: &mut Random, number: usize, spec: Spec) -> Object {
             namespace: "tak".to_owned(),
             name: format!("{}-{number}-{:04x}", kind.plural(), random.below(65536)),
         },
+        uid: None,
         generation: 1 + random.below(9) as i64,
         created: Some(1_700_000_000 + random.below(50_000_000) as i64),
         path: None,

@@ -20,6 +20,7 @@ use crate::{InternalHosts, Object, ObjectId, Spec};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Version {
     pub(super) id: ObjectId,
+    pub(super) uid: Option<String>,
     pub(super) generation: i64,
     pub(super) created: Option<i64>,
     pub(super) path: Option<String>,
@@ -126,6 +127,7 @@ pub(super) fn version(object: Object, names: &mut Interner, internal: &InternalH
     faults.rows = total - body.rows();
     Version {
         id: object.id,
+        uid: object.uid,
         generation: object.generation,
         created: object.created,
         path: object.path,

@@ -8,6 +8,7 @@ use crate::Spec;
 fn object(name: &str, addresses: impl Iterator<Item = String>) -> Object {
     Object {
         id: ObjectId { kind: Kind::CallAuthorization, namespace: "n".to_owned(), name: name.to_owned() },
+        uid: None,
         generation: 1,
         created: None,
         path: None,

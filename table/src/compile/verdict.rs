@@ -16,6 +16,8 @@ const NAMED_CONTRACTS: usize = 3;
 pub struct Verdict {
     /// The object.
     pub id: ObjectId,
+    /// The uid of the object that was judged, where it has one.
+    pub uid: Option<String>,
     /// The generation that was judged.
     pub generation: i64,
     /// How many rows the object stands for, how many are in the table, and how many were refused.
@@ -62,6 +64,7 @@ impl Compiler {
             accepted: accepted(version, rows, &reasons, &errors),
             resolved_refs: self.resolved_refs(version),
             id: version.id.clone(),
+            uid: version.uid.clone(),
             generation: version.generation,
             rows,
             errors,

@@ -86,6 +86,7 @@ fn object() -> impl Strategy<Value = Object> {
     let age = (1i64..4, prop::option::of(1i64..3), prop::option::of(select(&["1.yaml", "2.yaml"][..])));
     (spec, select(&["n1", "n2"][..]), select(&["a", "b", "c", "d"][..]), age).prop_map(
         |(spec, namespace, name, (generation, created, path))| Object {
+            uid: None,
             id: ObjectId { kind: spec.kind(), namespace: namespace.to_owned(), name: name.to_owned() },
             generation,
             created,

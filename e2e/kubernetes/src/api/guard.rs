@@ -18,7 +18,7 @@ pub(super) fn cases() -> Vec<Case<World>> {
 async fn fill(namespace: &Namespace<'_>) -> Result<()> {
     namespace.apply(&grant("grant", ALLOWED)).await?;
     for name in ["many-a", "many-b"] {
-        let addresses: Vec<String> = (0..100).map(|number| format!("SE1-{name}-{number}")).collect();
+        let addresses: Vec<String> = (0..150).map(|number| format!("SE1-{name}-{number}")).collect();
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
         namespace.apply(&route(name, &addresses, &namespace.world.url("one"))).await?;
     }
@@ -41,7 +41,7 @@ async fn a_mass_deletion_is_held_through_a_restart_and_released(world: &World) -
     let mut operators = [namespace.ready_operator("operator-a").await?, namespace.ready_operator("operator-b").await?];
     let dataplane = namespace.ready_dataplane("proxy-a", &operators[1]).await?;
     fill(&namespace).await?;
-    until_baseline(&namespace, 200).await?;
+    until_baseline(&namespace, 300).await?;
 
     world.kubectl(&["delete", "routingentries", "--all", "-n", &namespace.name])?;
     for operator in &operators {
@@ -65,9 +65,9 @@ async fn a_mass_deletion_is_held_through_a_restart_and_released(world: &World) -
     ensure!(message.contains("kubectl annotate"), "{message}");
 
     // All operators go; the new ones find an almost empty catalogue and must not take it for the truth.
-    let listen = format!("--listen={}", operators[1].tables);
+    let tables = operators[1].tables;
     operators.iter_mut().for_each(|operator| operator.platform.kill());
-    let operator = namespace.operator("operator-c", &[&listen])?;
+    let operator = namespace.operator_at("operator-c", tables, &[])?;
     let held = until("the new operator holds it too", PATIENCE, async || {
         let status = operator.status()?;
         let held = status["held"].as_str().context("nothing is held")?.to_owned();

@@ -62,7 +62,12 @@ impl Default for Credentials {
 impl Namespace<'_> {
     /// Starts a replica of the operator; it need not be ready yet.
     pub(crate) fn operator(&self, pod: &str, more: &[&str]) -> Result<Operator> {
-        let (tables, admin) = (free_address()?, free_address()?);
+        self.operator_at(pod, free_address()?, more)
+    }
+
+    /// As [`Namespace::operator`], where an earlier one was: a Service's address does not change either.
+    pub(crate) fn operator_at(&self, pod: &str, tables: SocketAddr, more: &[&str]) -> Result<Operator> {
+        let admin = free_address()?;
         let mut arguments =
             vec![format!("--listen={tables}"), format!("--admin={admin}"), format!("--dataplane-account={ACCOUNT}")];
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));

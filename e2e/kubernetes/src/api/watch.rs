@@ -73,7 +73,7 @@ async fn what_changed_while_no_operator_ran_is_taken_up(world: &World) -> Result
     namespace.delete(Kind::RoutingEntry, "goes").await?;
     namespace.apply(&route("comes", &["SE1-comes"], &world.url("two"))).await?;
 
-    let mut operator = namespace.operator("operator-b", &[&format!("--listen={tables}")])?;
+    let mut operator = namespace.operator_at("operator-b", tables, &[])?;
     operator.platform.wait_ready()?;
     until("the new operator's table", PATIENCE, async || {
         dataplane.expect_answer_of("two", "SE1-comes")?;
@@ -117,12 +117,13 @@ async fn an_object_that_cannot_be_read_harms_only_itself(world: &World) -> Resul
         Ok(())
     })
     .await?;
-    entries.patch("turned", &PatchParams::apply("somebody").force(), &Patch::Apply(poison("turned"))).await?;
+    let turned = Patch::Merge(json!({"spec": {"serviceContracts": {"not": "a list"}, "logicalAddresses": [1, 2]}}));
+    entries.patch("turned", &PatchParams::default(), &turned).await?;
     let accepted = ConditionType::Accepted;
     for name in ["poison", "turned"] {
         let entry = (Kind::RoutingEntry, name);
         let message = namespace.until(entry, accepted, ConditionStatus::False, Reason::Undecodable).await?;
-        ensure!(message.contains("spec.serviceContracts"), "{message}");
+        ensure!(message.contains("spec.logicalAddresses[0]: "), "{message}");
     }
     dataplane.expect_answer_of("one", "SE1-A").context("the good one")?;
     dataplane.expect_refusal("VP004", "SE1-T").context("the one that turned counts for nothing, on every replica")?;
@@ -138,7 +139,9 @@ async fn an_object_that_cannot_be_read_harms_only_itself(world: &World) -> Resul
     whole["apiVersion"] = json!("apiextensions.k8s.io/v1");
     whole["kind"] = json!("CustomResourceDefinition");
     definitions.patch("routingentries.rivmesh.io", &params, &Patch::Apply(whole)).await?;
+    // The server does not apply to what breaks its definition; it is deleted and made anew.
     namespace.delete(Kind::RoutingEntry, "poison").await?;
+    namespace.delete(Kind::RoutingEntry, "turned").await?;
     until("the strict definition is in use", PATIENCE, async || {
         let answer = entries.create(&PostParams::default(), &serde_json::from_value(poison("another"))?).await;
         if answer.is_ok() {

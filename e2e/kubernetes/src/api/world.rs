@@ -61,6 +61,8 @@ impl World {
         let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds/yaml");
         world.kubectl(&["apply", "--server-side", "-f", &definitions.display().to_string()])?;
         world.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"])?;
+        // What kubectl remembers of the server is from before there were definitions.
+        std::fs::remove_dir_all(world.directory.join(".kube"))?;
         Ok(world)
     }
 

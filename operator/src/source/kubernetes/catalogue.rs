@@ -58,7 +58,16 @@ pub(super) struct News {
     /// For the compiler; none if there is nothing for it.
     pub(super) batch: Option<Batch>,
     /// For the account.
-    pub(super) observed: Option<Observed>,
+    pub(super) sighting: Option<Sighting>,
+}
+
+/// What the account is told: objects as the API server has them, their statuses too.
+#[derive(Debug)]
+pub(super) enum Sighting {
+    /// An object is so.
+    Observed(Observed),
+    /// These are gone.
+    Ended(Vec<(ObjectId, String)>),
 }
 
 impl Catalogue {
@@ -83,7 +92,7 @@ impl Catalogue {
     /// A stream says something.
     pub(super) fn hear(&mut self, name: &Arc<str>, heard: Heard) -> News {
         let stream = self.streams.get_mut(name).expect("only these streams were started");
-        let mut observed = None;
+        let mut sighting = None;
         let mut urgent = false;
         let mut news = true;
         let changes = match heard {
@@ -92,12 +101,12 @@ impl Catalogue {
                 return News::default();
             }
             Heard::Listed(seen) => {
-                observed = Some(Observed::from(&*seen));
+                sighting = Some(Sighting::Observed(Observed::from(&*seen)));
                 self.reach.changed.raise(name, seen.version);
                 let change = stream.take_in(*seen);
                 if stream.complete {
                     stream.held_back.extend(change);
-                    return News { batch: None, observed };
+                    return News { batch: None, sighting };
                 }
                 change.into_iter().collect()
             }
@@ -112,11 +121,12 @@ impl Catalogue {
                     self.reach.changed.raise(name, version);
                 }
                 urgent = stream.kind == Kind::CallAuthorization && !(changes.is_empty() && gone.is_empty());
-                changes.extend(gone.into_iter().map(Change::Remove));
+                changes.extend(gone.iter().map(|(id, _)| Change::Remove(id.clone())));
+                sighting = (!gone.is_empty()).then_some(Sighting::Ended(gone));
                 changes
             }
             Heard::Changed(seen) => {
-                observed = Some(Observed::from(&*seen));
+                sighting = Some(Sighting::Observed(Observed::from(&*seen)));
                 self.reach.read.raise(name, seen.version);
                 let (version, is_edit) = (seen.version, stream.known.contains_key(&seen.id));
                 let change = stream.take_in(*seen);
@@ -136,6 +146,7 @@ impl Catalogue {
                 stream.known.remove(&id);
                 self.reach.changed.raise(name, version);
                 urgent = stream.kind == Kind::CallAuthorization;
+                sighting = Some(Sighting::Ended(vec![(id.clone(), uid)]));
                 vec![Change::Remove(id)]
             }
             Heard::Read { version } => {
@@ -151,7 +162,7 @@ impl Catalogue {
         };
         // How far the source was read matters to others even when nothing changed.
         let is_worth_telling = news || self.is_whole();
-        News { batch: is_worth_telling.then(|| self.batch(changes, urgent)), observed }
+        News { batch: is_worth_telling.then(|| self.batch(changes, urgent)), sighting }
     }
 
     /// The HSA units were read, or found faulty.
@@ -185,22 +196,17 @@ impl Stream {
         if before.is_some_and(|before| before.uid == seen.uid && before.generation == seen.generation) {
             return None;
         }
-        let (id, generation) = (seen.id.clone(), seen.generation);
+        let (id, uid, generation) = (seen.id.clone(), seen.uid.clone(), seen.generation);
         Some(match seen.into_object() {
             Ok(object) => Change::Upsert(Box::new(object)),
-            Err(reason) => Change::Undecodable { id, generation, reason },
+            Err(reason) => Change::Undecodable { id, uid, generation, reason },
         })
     }
 
     /// Forgets what the list that just ended did not have.
-    fn sweep(&mut self) -> Vec<ObjectId> {
+    fn sweep(&mut self) -> Vec<(ObjectId, String)> {
         let list = self.lists;
-        let gone: Vec<ObjectId> =
-            self.known.iter().filter(|(_, known)| known.list != list).map(|(id, _)| id.clone()).collect();
-        for id in &gone {
-            self.known.remove(id);
-        }
-        gone
+        self.known.extract_if(|_, known| known.list != list).map(|(id, known)| (id, known.uid)).collect()
     }
 }
 
@@ -248,7 +254,7 @@ mod tests {
 
         fn route(&mut self, heard: Heard) {
             let news = self.catalogue.hear(&self.routes.clone(), heard);
-            self.observed += usize::from(news.observed.is_some());
+            self.observed += usize::from(matches!(news.sighting, Some(Sighting::Observed(_))));
             self.take(news.batch);
         }
 

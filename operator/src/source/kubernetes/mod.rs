@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use self::catalogue::Catalogue;
+use self::catalogue::{Catalogue, Sighting};
 use self::slim::{Catalogued, Seen, Slim};
 use super::Batch;
 use super::hsa_units::HsaUnits;
@@ -64,6 +64,8 @@ pub(crate) trait Listener: Send + Sync + 'static {
     fn batch(&self, batch: Batch) -> bool;
     /// The account's part: an object as the API server has it, its status too.
     fn observed(&self, observed: Observed);
+    /// The account's part: an object that the API server no longer has.
+    fn ended(&self, id: &ObjectId, uid: &str);
 }
 
 /// Follows the catalogue within the runtime of the caller, until the tasks are dropped or nobody listens.
@@ -130,8 +132,10 @@ async fn gather(
                     });
                 }
                 let news = catalogue.hear(&stream, heard);
-                if let Some(observed) = news.observed {
-                    listener.observed(observed);
+                match news.sighting {
+                    Some(Sighting::Observed(observed)) => listener.observed(observed),
+                    Some(Sighting::Ended(gone)) => gone.iter().for_each(|(id, uid)| listener.ended(id, uid)),
+                    None => {}
                 }
                 news.batch
             }

@@ -86,8 +86,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// As the compiler takes it, unless its spec cannot be read.
     pub(crate) fn into_object(self) -> Result<Object, String> {
-        let Self { id, generation, created, spec, .. } = self;
-        Ok(Object { id, generation, created, path: None, spec: spec? })
+        let Self { id, uid, generation, created, spec, .. } = self;
+        Ok(Object { id, uid: Some(uid), generation, created, path: None, spec: spec? })
     }
 }
 
