@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Build the cluster's programs from the Go module proxy:
 #
-#   build.sh BIN_DIR api      an API server and what speaks to it: etcd, kube-apiserver,
-#                             kubectl, helm, health, and the node's first process
+#   build.sh BIN_DIR tools    what is of use without any server: helm, health; and pause,
+#                             the first process of the node that holds a server
+#   build.sh BIN_DIR api      etcd, kube-apiserver, kubectl
 #   build.sh BIN_DIR node     what a node needs besides
 #   build.sh BIN_DIR oldest   etcd, kube-apiserver and kubectl of the oldest
 #                             Kubernetes that rivmesh supports
@@ -21,7 +22,8 @@ k8s=k8s.io/kubernetes/cmd
 etcd=go.etcd.io/etcd/server/v3
 programs=()
 case $2 in
-api) programs=($etcd $k8s/{kube-apiserver,kubectl} helm.sh/helm/v4/cmd/helm ./cmd/{pause,health}) ;;
+tools) programs=(helm.sh/helm/v4/cmd/helm ./cmd/{pause,health}) ;;
+api) programs=($etcd $k8s/{kube-apiserver,kubectl}) ;;
 node) programs=($k8s/{kube-controller-manager,kube-scheduler,kubelet,kube-proxy}
     sigs.k8s.io/metrics-server/cmd/metrics-server ./cmd/coredns) ;;
 oldest)
@@ -44,12 +46,18 @@ for pkg in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     ldflags+=" -X $pkg.gitTreeState=clean -X $pkg.gitCommit=unknown"
 done
 
+flags=(-gcflags "all=-l -dwarf=false" -ldflags "$ldflags")
+export GOGC=400
+
 # One call: packages that several programs share compile once, links overlap.
 # No debug information, no inlining, less garbage collection in the compiler:
 # together a quarter less CPU time for a cold build, at some cost in the
 # servers' speed. Changing gcflags means compiling everything again.
 # -v names each package as it is compiled, for whoever waits.
-GOGC=400 go build -v -gcflags "all=-l -dwarf=false" -ldflags "$ldflags" -o "$bin/" "${programs[@]}"
+go build -v "${flags[@]}" -o "$bin/" "${programs[@]}"
 
 # etcd's main package lies in a directory called server, v3 being a version.
 if [ -e "$bin/server" ]; then mv "$bin/server" "$bin/etcd"; fi
+
+# health judges for the tests, so it is done when its own tests pass.
+if [ "$2" = tools ]; then go test "${flags[@]}" ./cmd/health; fi
