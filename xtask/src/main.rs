@@ -1,12 +1,13 @@
 //! `cargo xtask`: everything a developer or the CI does with this repository beyond plain cargo.
 //!
-//! One command per intention (test, conformance, charts, bench, gen, lint); each prints what it does and why
-//! something was skipped. It depends on little on purpose, so that it compiles in seconds.
+//! One command per intention (test, conformance, charts, bench, image, gen, lint); each prints what it does and
+//! why something was skipped. It depends on little on purpose, so that it compiles in seconds.
 
 mod bench;
 mod charts;
 mod docs;
 mod generate;
+mod image;
 mod kubernetes;
 mod links;
 mod lint;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long)]
         update: bool,
     },
+    /// Build an OCI image of each program into target/images, without a container engine.
+    Image(image::Options),
     /// Write the generated files anew: resource definitions, wire code, reference pages.
     Gen {
         /// Write nothing; fail when a committed file is not what would be generated.
@@ -72,6 +75,7 @@ fn run(command: Command) -> Result<()> {
         Command::Conformance { filter } => test::conformance(filter.as_deref()),
         Command::Bench(options) => bench::run(&options),
         Command::Charts { update } => test::charts(update),
+        Command::Image(options) => image::run(&options),
         Command::Gen { check } => generate::run(check),
         Command::Lint => lint::run(),
     }

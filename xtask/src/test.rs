@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use crate::process::{self, cargo, command, run_lines, target};
 use crate::stage::{self, Outcome};
 use crate::tally::Tally;
-use crate::{charts, docs, tools, unit};
+use crate::{charts, docs, image, tools, unit};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -35,6 +35,8 @@ enum Stage {
     Examples,
     /// What the charts render to.
     Charts,
+    /// What must hold of every OCI image.
+    Images,
     /// The book's contents and every link.
     Docs,
 }
@@ -48,6 +50,7 @@ impl Stage {
             Self::Clients => "real clients",
             Self::Examples => "examples",
             Self::Charts => "charts",
+            Self::Images => "images",
             Self::Docs => "docs",
         }
     }
@@ -60,6 +63,7 @@ impl Stage {
             Self::Clients => program(&mut command(binary("rivmesh-clients"))),
             Self::Examples => analyze_examples(),
             Self::Charts => charts::check(false),
+            Self::Images => image::check(&release()),
             Self::Docs => Ok(docs::check(&process::root())),
         }
     }
@@ -110,8 +114,8 @@ fn finish(reports: &[stage::Report]) -> Result<()> {
 /// The release build of everything that the later stages start.
 fn build() -> Result<Outcome> {
     tools::MAKE.require()?;
-    let packages = ["rivmesh", "rivmesh-dataplane", "rivmesh-e2e"].map(|package| ["-p", package]);
-    process::run(cargo().args(["build", "--release", "--bins"]).args(packages.as_flattened()))?;
+    let packages = image::packages().chain(["rivmesh-e2e"]).flat_map(|package| ["-p", package]);
+    process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
     Ok(Outcome::default())
 }
 
