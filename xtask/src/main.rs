@@ -1,10 +1,11 @@
 //! `cargo xtask`: everything a developer or the CI does with this repository beyond plain cargo.
 //!
-//! One command per intention (test, conformance, charts, bench, image, gen, lint); each prints what it does and
-//! why something was skipped. It depends on little on purpose, so that it compiles in seconds.
+//! One command per intention (test, conformance, charts, bench, image, cluster, gen, lint); each prints what it does
+//! and why something was skipped. It depends on little on purpose, so that it compiles in seconds.
 
 mod bench;
 mod charts;
+mod cluster;
 mod docs;
 mod generate;
 mod image;
@@ -49,6 +50,11 @@ enum Command {
     },
     /// Build an OCI image of each program into target/images, without a container engine.
     Image(image::Options),
+    /// Start and end a real Kubernetes on this machine, to play with.
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::Command,
+    },
     /// Write the generated files anew: resource definitions, wire code, reference pages.
     Gen {
         /// Write nothing; fail when a committed file is not what would be generated.
@@ -76,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(options) => bench::run(&options),
         Command::Charts { update } => test::charts(update),
         Command::Image(options) => image::run(&options),
+        Command::Cluster { command } => cluster::run(command),
         Command::Gen { check } => generate::run(check),
         Command::Lint => lint::run(),
     }

@@ -93,7 +93,8 @@ fn failures(outcome: &Outcome) -> &[String] {
     &outcome.failures
 }
 
-fn duration(took: Duration) -> String {
+/// As short as a person wants to read it.
+pub(crate) fn duration(took: Duration) -> String {
     match took.as_secs() {
         0..=9 => format!("{:.1}s", took.as_secs_f64()),
         seconds @ 10..=59 => format!("{seconds}s"),

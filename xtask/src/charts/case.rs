@@ -90,12 +90,12 @@ fn read(name: &str, files: &BTreeMap<String, (PathBuf, bool)>, directory: &Path)
 pub(super) struct Helm(PathBuf);
 
 impl Helm {
-    pub(super) fn find() -> Option<Self> {
-        kubernetes::program("helm").map(Self)
+    pub(super) fn find() -> Result<Option<Self>> {
+        Ok(kubernetes::tool("helm")?.map(Self))
     }
 
     pub(super) fn missing() -> String {
-        kubernetes::missing("helm")
+        kubernetes::no_tool("helm")
     }
 
     /// What it calls itself.

@@ -43,11 +43,11 @@ struct Verdict {
 /// Runs `health` over all objects and compares.
 pub(super) fn check(outcome: &mut Outcome) -> Result<()> {
     let expected = expectations(&root().join(OBJECTS))?;
-    let Some(program) = kubernetes::program("health") else {
+    let Some(program) = kubernetes::tool("health")? else {
         outcome.skip(format!(
             "health of {} objects in GitOps tools: {}",
             expected.len(),
-            kubernetes::missing("health")
+            kubernetes::no_tool("health")
         ));
         return Ok(());
     };

@@ -46,7 +46,7 @@ const RULES: [fn(&Render) -> Vec<String>; 14] = [
 /// Renders every case and judges it. With `update` the golden files are written anew instead of compared.
 pub(crate) fn check(update: bool) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let Some(helm) = Helm::find() else {
+    let Some(helm) = Helm::find()? else {
         outcome.skip(format!("all charts: {}", Helm::missing()));
         return Ok(outcome);
     };

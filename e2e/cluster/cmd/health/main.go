@@ -1,7 +1,7 @@
 // Command health says what GitOps tools would make of objects: the verdict of
 // Argo CD, by its Lua health script, and kstatus, by which Flux and Helm wait.
 //
-//	health -script health.lua PATH...
+//	health --lua health.lua PATH...
 //
 // A PATH is a file of YAML or JSON objects or a directory of such files. One
 // line of JSON for each object goes to standard output:
@@ -40,10 +40,10 @@ type line struct {
 }
 
 func main() {
-	script := flag.String("script", "", "the Argo CD health script, a Lua file")
+	script := flag.String("lua", "", "the Argo CD health script, a Lua file")
 	flag.Parse()
 	if *script == "" || flag.NArg() == 0 {
-		fmt.Fprintln(os.Stderr, "usage: health -script health.lua PATH...")
+		fmt.Fprintln(os.Stderr, "usage: health --lua health.lua PATH...")
 		os.Exit(2)
 	}
 	if err := run(*script, flag.Args(), os.Stdout); err != nil {
