@@ -162,7 +162,10 @@ shift 2
 if [ "$command" = up ]; then
     [ $# -eq 1 ] || usage
     BIN=$(realpath "$1")
-    if [ -f "$STATE/settings" ] && [ "$(. "$STATE/settings" && echo "$CLUSTER_NAME")" != "$CLUSTER_NAME" ]; then
+    if [ ! -f "$STATE/settings" ]; then
+        # `down` leaves logs. Anything else is somebody's, and would be cleared away.
+        [ -z "$(ls -A --ignore=log "$STATE")" ] || die "$STATE holds other files: name a directory of its own"
+    elif [ "$(. "$STATE/settings" && echo "$CLUSTER_NAME")" != "$CLUSTER_NAME" ]; then
         die "$STATE is the state of another cluster; end that first: $0 down $STATE"
     fi
 elif [ -f "$STATE/settings" ]; then

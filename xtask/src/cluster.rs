@@ -95,8 +95,9 @@ fn environment(state: &Path) -> Result<String> {
 
 /// A variable as bash's `declare -p` writes it.
 fn setting<'s>(settings: &'s str, name: &str) -> Option<&'s str> {
-    let start = format!("declare -- {name}=\"");
-    settings.lines().find_map(|line| line.strip_prefix(&start)?.strip_suffix('"'))
+    let start = format!(" {name}=\"");
+    // `--` or, of a variable that is in the environment too, `-x`.
+    settings.lines().find_map(|line| line.strip_prefix("declare -")?.get(1..)?.strip_prefix(&start)?.strip_suffix('"'))
 }
 
 #[cfg(test)]
@@ -108,7 +109,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let error = environment(state.path()).unwrap_err().to_string();
         assert_eq!(error, format!("no cluster is up in {}", state.path().display()));
-        fs::write(state.path().join("settings"), "declare -x CNI_BIN=\"/x\"\ndeclare -- BIN=\"/cache/v1\"\n").unwrap();
+        fs::write(state.path().join("settings"), "declare -x CNI_BIN=\"/x\"\ndeclare -x BIN=\"/cache/v1\"\n").unwrap();
         let state = state.path().display();
         let expected = format!("export KUBECONFIG={state}/admin.kubeconfig\nexport PATH=/cache/v1:$PATH\n");
         assert_eq!(environment(Path::new(&state.to_string())).unwrap(), expected);
