@@ -41,7 +41,7 @@ impl Image {
     }
 }
 
-const IMAGES: [Image; 3] = [
+const IMAGES: [Image; 4] = [
     Image {
         name: "rivmesh-operator",
         package: "rivmesh-operator",
@@ -56,6 +56,11 @@ const IMAGES: [Image; 3] = [
         name: "rivmesh",
         package: "rivmesh",
         description: "Command line of a RIV-TA service platform: explain, analyze, synthetic calls",
+    },
+    Image {
+        name: "rivmesh-crl-fetcher",
+        package: "rivmesh-dataplane",
+        description: "Fetches and verifies certificate revocation lists for a RIV-TA service platform",
     },
 ];
 
