@@ -4,6 +4,7 @@
 
 mod der;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -111,6 +112,9 @@ const REVOCATION_LISTS: [(&str, &[&str], i64, i64); 5] = [
     ("stranger", &[], -HOUR, 7 * DAY),
 ];
 
+/// The subject attribute that holds an HSA-id.
+const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
+
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// The PKI in its directory; new certificates can be issued from it while it lives.
@@ -154,6 +158,29 @@ impl Pki {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
         let until = i64::try_from(elapsed + seconds).context("too long")? - self.now;
         self.issue(&Leaf { until, ..Leaf::consumer("short-lived", &[ALLOWED]) }, file)
+    }
+
+    /// Issues `<file>.crt` for a server that is reached by these addresses too.
+    pub fn issue_server(&self, file: &str, addresses: &[IpAddr]) -> Result<()> {
+        let mut parameters = leaf_parameters(&Leaf::server("server", "localhost"), self.now)?;
+        parameters.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
+        self.issue_anew(parameters, file)
+    }
+
+    /// Issues `<file>.crt` for a client with this HSA-id.
+    pub fn issue_client(&self, file: &str, hsa_id: &str) -> Result<()> {
+        let mut parameters = leaf_parameters(&Leaf::consumer("client", &[]), self.now)?;
+        parameters.distinguished_name.push(DnType::CustomDnType(SERIAL_NUMBER.to_vec()), hsa_id);
+        self.issue_anew(parameters, file)
+    }
+
+    fn issue_anew(&self, mut parameters: CertificateParams, file: &str) -> Result<()> {
+        // A random one: the names of leaves give those that revocation lists speak of.
+        parameters.serial_number = None;
+        let key = KeyPair::generate()?;
+        let certificate = parameters.signed_by(&key, &self.issuing)?;
+        self.write(&format!("{file}.crt"), &format!("{}{}", certificate.pem(), self.issuing.pem()))?;
+        self.write(&format!("{file}.key"), &key.serialize_pem())
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
@@ -213,7 +240,7 @@ fn leaf_parameters(leaf: &Leaf, now: i64) -> Result<CertificateParams> {
     let at = |offset: i64| date_time_ymd(1970, 1, 1) + Duration::from_secs((now + offset).unsigned_abs());
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, leaf.common_name);
-    let attributes = [DnType::CustomDnType(vec![2, 5, 4, 5]), DnType::CustomDnType(der::TITLE.to_vec())];
+    let attributes = [DnType::CustomDnType(SERIAL_NUMBER.to_vec()), DnType::CustomDnType(der::TITLE.to_vec())];
     for (attribute, value) in attributes.into_iter().zip(leaf.serial_numbers) {
         subject.push(attribute, *value);
     }

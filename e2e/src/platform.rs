@@ -30,6 +30,17 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     })
 }
 
+/// Gets a page of an admin port.
+pub fn admin_get(admin: SocketAddr, path: &str) -> Result<Response> {
+    let mut connection = Consumers::new(Path::new("")).connect(admin, None)??;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    connection.wire().send(request.as_bytes())?;
+    let mut response = Response::default();
+    let read = connection.read_response(&mut response, false, Duration::from_secs(5));
+    read.context("the admin port does not answer")?;
+    Ok(response)
+}
+
 /// The lines that a process has written, and a way to wait for more.
 #[derive(Default)]
 pub struct Output {
@@ -166,14 +177,12 @@ impl Platform {
 
     /// `GET path` on the admin port.
     pub fn admin_get(&self, path: &str) -> Result<Response> {
-        let consumers = Consumers::new(Path::new(""));
-        let mut connection = consumers.connect(self.admin, None)??;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        connection.wire().send(request.as_bytes())?;
-        let mut response = Response::default();
-        let read = connection.read_response(&mut response, false, Duration::from_secs(5));
-        read.context("the admin port does not answer")?;
-        Ok(response)
+        admin_get(self.admin, path)
+    }
+
+    /// Its admin port.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Whether the process has not ended.

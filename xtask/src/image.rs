@@ -110,9 +110,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let source = Source::look(options.target.as_deref())?;
     let binaries = options.target.iter().fold(target(), |path, triple| path.join(triple)).join(&options.profile);
     let out = options.out.as_ref().map_or_else(directory, |out| root().join(out));
-    for image in chosen {
+    pack(&source, &chosen, &binaries, &options.tag, &out)
+}
+
+/// Packs binaries that are built already, as [`run`] does: for the tests that run images.
+pub(crate) fn pack_all(binaries: &Path) -> Result<()> {
+    pack(&Source::look(None)?, &IMAGES.iter().collect::<Vec<_>>(), binaries, "dev", &directory())
+}
+
+fn pack(source: &Source, images: &[&Image], binaries: &Path, tag: &str, out: &Path) -> Result<()> {
+    for image in images {
         let contents = source.contents(image, &binaries.join(image.name))?;
-        let reference = format!("localhost/{}:{}", image.name, options.tag);
+        let reference = format!("localhost/{}:{tag}", image.name);
         let file = out.join(format!("{}.tar", image.name));
         let packed = contents.write(&reference, &file)?;
         fs::write(out.join(format!("{}.cdx.json", image.name)), &contents.bill).context("writing its bill")?;

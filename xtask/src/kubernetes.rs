@@ -56,7 +56,6 @@ pub(crate) struct Programs {
 impl Programs {
     /// Tells a test program where they are: `RIVMESH_KUBERNETES_BIN`. Of the tools, helm and health may be missing
     /// where `KUBEBUILDER_ASSETS` is set and there is no Go.
-    #[expect(dead_code, reason = "for the stages that test in a cluster")]
     pub(crate) fn hand_to<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.env(DIRECTORY, &self.directory)
     }
@@ -101,7 +100,6 @@ pub(crate) fn no_tool(name: &str) -> String {
 
 /// Where tests that need nodes can run.
 #[derive(Debug)]
-#[expect(dead_code, reason = "for the stages that test in a cluster")]
 pub(crate) enum Nodes {
     /// On a node that we start: with [`Tier::Node`] and `e2e/cluster/cluster.sh`.
     Ours,
@@ -112,7 +110,6 @@ pub(crate) enum Nodes {
 }
 
 /// Looks at `KUBECONFIG`, at our rights and at the system's programs.
-#[expect(dead_code, reason = "for the stages that test in a cluster")]
 pub(crate) fn nodes() -> Nodes {
     if let Some(given) = variable("KUBECONFIG") {
         return Nodes::Given(given);

@@ -9,10 +9,12 @@ mod cluster;
 mod docs;
 mod generate;
 mod image;
+mod in_kubernetes;
 mod kubernetes;
 mod links;
 mod lint;
 mod process;
+mod program;
 mod stage;
 mod tally;
 mod test;
@@ -33,7 +35,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run every test there is and end with one summary: unit tests, conformance, demo, real clients, docs.
+    /// Run every test there is and end with one summary: unit tests, conformance, demo, real
+    /// clients, charts, images, an API server, a cluster, docs.
     Test(test::Options),
     /// Run the conformance suite over real TLS against the real binary and write its report.
     Conformance {

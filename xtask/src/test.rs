@@ -4,21 +4,24 @@
 //! users run. Each is built once.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::process::{self, cargo, command, run_lines, target};
+use crate::kubernetes::Version;
+use crate::process::{self, cargo, command, target};
+use crate::program::{program, single};
 use crate::stage::{self, Outcome};
-use crate::tally::Tally;
-use crate::{charts, docs, image, tools, unit};
+use crate::{charts, docs, image, in_kubernetes, tools, unit};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Run only this stage; may be given several times.
     #[arg(long, value_enum)]
     only: Vec<Stage>,
+    /// Which Kubernetes the API server is of; the cluster is of the newest.
+    #[arg(long, value_enum, default_value = "newest")]
+    kubernetes: Version,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,6 +40,10 @@ enum Stage {
     Charts,
     /// What must hold of every OCI image.
     Images,
+    /// The operator against a real API server.
+    ApiServer,
+    /// The whole platform in a real cluster; needs root.
+    Cluster,
     /// The book's contents and every link.
     Docs,
 }
@@ -51,11 +58,13 @@ impl Stage {
             Self::Examples => "examples",
             Self::Charts => "charts",
             Self::Images => "images",
+            Self::ApiServer => "api server",
+            Self::Cluster => "cluster",
             Self::Docs => "docs",
         }
     }
 
-    fn run(self) -> Result<Outcome> {
+    fn run(self, options: &Options) -> Result<Outcome> {
         match self {
             Self::Unit => unit::run(),
             Self::Conformance => conformance_suite(None),
@@ -64,6 +73,8 @@ impl Stage {
             Self::Examples => analyze_examples(),
             Self::Charts => charts::check(false),
             Self::Images => image::check(&release()),
+            Self::ApiServer => in_kubernetes::api_server(options.kubernetes),
+            Self::Cluster => in_kubernetes::cluster(),
             Self::Docs => Ok(docs::check(&process::root())),
         }
     }
@@ -84,7 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     // Without the binaries nothing below means anything.
     if stage::total(&reports).failed == 0 {
-        reports.extend(stages.iter().map(|stage| stage::run(stage.name(), || stage.run())));
+        reports.extend(stages.iter().map(|stage| stage::run(stage.name(), || stage.run(options))));
     }
     finish(&reports)
 }
@@ -114,7 +125,8 @@ fn finish(reports: &[stage::Report]) -> Result<()> {
 /// The release build of everything that the later stages start.
 fn build() -> Result<Outcome> {
     tools::MAKE.require()?;
-    let packages = image::packages().chain(["rivmesh-e2e"]).flat_map(|package| ["-p", package]);
+    let packages =
+        image::packages().chain(["rivmesh-e2e", "rivmesh-kubernetes-tests"]).flat_map(|package| ["-p", package]);
     process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
     Ok(Outcome::default())
 }
@@ -166,82 +178,4 @@ fn has_manifests(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|entries| {
         entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "yaml"))
     })
-}
-
-/// A command that is one test: its exit status decides.
-fn single(command: &mut Command, name: &str) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    let status = run_lines(command.env("RIVMESH_BIN_DIR", release()), |line| println!("{line}"))?;
-    if status.success() {
-        outcome.pass();
-    } else {
-        outcome.fail(format!("{name}: {status}; its output is above"));
-    }
-    Ok(outcome)
-}
-
-/// A test program of ours: lines `FAIL what` and `SKIP what: why`, and a plain closing line.
-fn program(command: &mut Command) -> Result<Outcome> {
-    let mut reader = PlainReader::default();
-    let status = run_lines(command.env("RIVMESH_BIN_DIR", release()), |line| {
-        reader.line(line);
-        println!("{line}");
-    })?;
-    Ok(reader.finish(status.success()))
-}
-
-#[derive(Default)]
-struct PlainReader {
-    closing: Option<Tally>,
-    failures: Vec<String>,
-    skips: Vec<String>,
-}
-
-impl PlainReader {
-    fn line(&mut self, line: &str) {
-        if let Some(tally) = Tally::from_plain(line) {
-            self.closing = Some(tally);
-        } else if let Some(what) = line.trim_start().strip_prefix("FAIL ") {
-            self.failures.push(what.trim().to_owned());
-        } else if let Some(what) = line.trim_start().strip_prefix("SKIP ") {
-            self.skips.push(what.trim().to_owned());
-        }
-    }
-
-    fn finish(self, success: bool) -> Outcome {
-        let mut outcome =
-            Outcome { tally: self.closing.unwrap_or_default(), failures: self.failures, skips: self.skips };
-        if self.closing.is_none() {
-            outcome.fail("it ended without saying how many passed; its output is above");
-        } else if !success && outcome.tally.failed == 0 {
-            outcome.fail("it reported no failure and yet exited with one");
-        }
-        outcome
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(output: &str, success: bool) -> Outcome {
-        let mut reader = PlainReader::default();
-        output.lines().for_each(|line| reader.line(line));
-        reader.finish(success)
-    }
-
-    #[test]
-    fn takes_counts_and_reasons_from_a_program() {
-        let outcome = read("  FAIL tls12: refused\nSKIP cxf: java is missing\n3 passed, 1 failed, 1 skipped", false);
-        assert_eq!(outcome.tally, Tally { passed: 3, failed: 1, skipped: 1 });
-        assert_eq!(outcome.failures, ["tls12: refused"]);
-        assert_eq!(outcome.skips, ["cxf: java is missing"]);
-    }
-
-    #[test]
-    fn a_program_that_dies_is_a_failure() {
-        assert_eq!(read("half way", false).tally, Tally::FAILED);
-        assert_eq!(read("1 passed, 0 failed", false).tally, Tally { passed: 1, failed: 1, skipped: 0 });
-        assert_eq!(read("1 passed, 0 failed", true).tally, Tally::PASSED);
-    }
 }

@@ -53,6 +53,8 @@ failSwapOn: false
 clusterDomain: $DOMAIN
 clusterDNS: [$DNS_IP]
 resolvConf: $STATE/resolv.conf
+# Changed Secrets and ConfigMaps reach pods within a test's patience (default: a minute and more).
+syncFrequency: 10s
 authentication:
   x509: {clientCAFile: $PKI/ca.crt}
   webhook: {enabled: true}  # metrics-server comes with a service account token

@@ -4,10 +4,14 @@
 //! The programs of Kubernetes lie in `RIVMESH_KUBERNETES_BIN`, those of rivmesh in `RIVMESH_BIN_DIR`; `cargo xtask test`
 //! provides both. Results are lines `ok`, `FAIL` and `SKIP`, and a closing tally.
 
+mod admin;
 mod api;
 mod api_server;
+mod command;
+mod node;
 mod objects;
 mod suite;
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +37,17 @@ enum Tier {
         /// Run only cases whose name contains this.
         filter: Option<String>,
     },
+    /// A whole cluster of one node, with the platform installed by its charts.
+    Node {
+        /// Run only cases whose name contains this.
+        filter: Option<String>,
+        /// Where our images lie, one NAME.tar each.
+        #[arg(long, env = "RIVMESH_IMAGE_DIR", value_name = "DIR")]
+        images: PathBuf,
+        /// Where the files of the run go; they stay for a look.
+        #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/cluster-tests"))]
+        directory: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -54,5 +69,9 @@ async fn run(arguments: Arguments) -> Result<Tally> {
     let programs = arguments.programs.context("RIVMESH_KUBERNETES_BIN is not set; `cargo xtask test` sets it")?;
     match arguments.tier {
         Tier::Api { filter } => api::run(&programs, filter.as_deref().unwrap_or_default()).await,
+        Tier::Node { filter, images, directory } => {
+            let parts = node::Parts { programs, images, directory };
+            node::run(parts, filter.as_deref().unwrap_or_default()).await
+        }
     }
 }

@@ -3,8 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
-use rivmesh_crds::{API_VERSION, Condition, ConditionType, Kind, Status};
+use rivmesh_crds::{API_VERSION, Condition, ConditionStatus, ConditionType, Kind, Reason, Status};
 use serde_json::{Value, json};
+
+use crate::suite::{self, PATIENCE};
 
 /// The contract of all tests.
 pub(crate) const CONTRACT: &str = "urn:riv:test:kubernetes:GetThingResponder:1";
@@ -82,4 +84,27 @@ pub(crate) async fn condition(
     let condition = condition.with_context(|| format!("{name} has no condition {which:?}"))?;
     ensure!(condition.observed_generation == object.metadata.generation, "{name} was judged in an older generation");
     Ok(condition)
+}
+
+/// Waits until a condition of an object's present generation is so, for this reason; its message.
+pub(crate) async fn until(
+    client: &Client,
+    namespace: &str,
+    (kind, name): (Kind, &str),
+    which: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+) -> Result<String> {
+    suite::until(&format!("{name}: {which:?} {status:?} {reason}"), PATIENCE, async || {
+        let found = condition(client, namespace, kind, name, which).await?;
+        ensure!(
+            found.status == status && found.reason == reason.as_str(),
+            "{name} is {:?} for reason {}: {}",
+            found.status,
+            found.reason,
+            found.message
+        );
+        Ok(found.message)
+    })
+    .await
 }

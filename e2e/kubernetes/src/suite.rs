@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures::future::LocalBoxFuture;
 
+/// Longer than anything takes when nothing is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A case: its name, and what it does in a world `W`.
 pub(crate) struct Case<W> {
     pub(crate) name: &'static str,

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason};
 use rivmesh_e2e::pki::ALLOWED;
 
-use super::world::{Namespace, PATIENCE, World};
+use super::world::{Namespace, World};
 use crate::objects::{grant, route};
-use crate::suite::{Case, cases, until};
+use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![a_mass_deletion_is_held_through_a_restart_and_released, a_held_table_that_is_restored_goes_on]

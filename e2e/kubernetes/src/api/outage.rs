@@ -7,9 +7,9 @@ use rivmesh_e2e::pki::ALLOWED;
 use rustix::process::Signal;
 
 use super::processes::Credentials;
-use super::world::{PATIENCE, World};
+use super::world::World;
 use crate::objects::{grant, route};
-use crate::suite::{Case, cases, until};
+use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![an_api_server_that_goes_is_waited_for, a_slow_etcd_is_waited_for, a_dataplane_starts_from_its_disk]

@@ -15,9 +15,10 @@ use rivmesh_e2e::platform::{Platform, binary};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::world::{ACCOUNT, Namespace, PATIENCE};
+use super::world::{ACCOUNT, Namespace};
+use crate::admin;
 use crate::objects::CONTRACT;
-use crate::suite::until;
+use crate::suite::{PATIENCE, until};
 
 /// The name by which dataplanes know their operator.
 fn operator_name(namespace: &str) -> String {
@@ -71,7 +72,7 @@ impl Namespace<'_> {
         let mut arguments =
             vec![format!("--listen={tables}"), format!("--admin={admin}"), format!("--dataplane-account={ACCOUNT}")];
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        let kubeconfig = self.world.kubeconfig.display().to_string();
+        let kubeconfig = self.world.administrator.kubeconfig.display().to_string();
         let environment = [
             ("KUBECONFIG", kubeconfig.as_str()),
             ("POD_NAME", pod),
@@ -203,7 +204,7 @@ impl Operator {
 
     /// The sum of the samples of a metric that have these labels.
     pub(crate) fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        metric(&self.platform, name, labels)
+        admin::metric(self.platform.admin(), name, labels)
     }
 
     /// Whether this replica leads.
@@ -213,8 +214,7 @@ impl Operator {
 
     /// `/status`.
     pub(crate) fn status(&self) -> Result<Value> {
-        let response = self.platform.admin_get("/status")?;
-        Ok(serde_json::from_slice(&response.message.body)?)
+        admin::status(self.platform.admin())
     }
 }
 
@@ -255,9 +255,7 @@ impl Dataplane {
 
     /// What readiness waits for, line by line; empty when the dataplane is ready.
     pub(crate) fn waiting_for(&self) -> Result<String> {
-        let response = self.platform.admin_get("/readyz")?;
-        let text = String::from_utf8_lossy(&response.message.body).into_owned();
-        Ok(if response.status == 200 { String::new() } else { text })
+        admin::waiting_for(self.platform.admin())
     }
 
     /// Sends a signal to the process.
@@ -267,18 +265,9 @@ impl Dataplane {
 
     /// The digest of the table in service.
     pub(crate) fn table(&self) -> Result<String> {
-        let response = self.platform.admin_get("/status")?;
-        let status: Value = serde_json::from_slice(&response.message.body)?;
+        let status = admin::status(self.platform.admin())?;
         status["table"]["digest"].as_str().map(str::to_owned).context("there is no table")
     }
-}
-
-fn metric(platform: &Platform, name: &str, labels: &str) -> Result<f64> {
-    let response = platform.admin_get("/metrics")?;
-    let text = String::from_utf8_lossy(&response.message.body).into_owned();
-    let is_it =
-        |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels));
-    Ok(text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
 fn signal_process(id: u32, signal: Signal) -> Result<()> {

@@ -8,9 +8,9 @@ use rivmesh_e2e::pki::ALLOWED;
 use serde_json::json;
 
 use super::processes::Credentials;
-use super::world::{PATIENCE, World};
+use super::world::World;
 use crate::objects::{grant, route};
-use crate::suite::{Case, cases, until};
+use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![

@@ -1,10 +1,8 @@
 //! What the cases share: one API server, certificates, two producers, and namespaces in which an operator may live.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceObject, Secret, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -17,13 +15,11 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::api_server::ApiServer;
+use crate::command::Administrator;
 use crate::objects;
-use crate::suite::until;
 
 /// The account of dataplanes.
 pub(crate) const ACCOUNT: &str = "proxy";
-/// Longer than anything takes when nothing is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the cases share.
 pub(crate) struct World {
@@ -31,8 +27,7 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) pki: Pki,
     pub(crate) directory: PathBuf,
-    pub(crate) kubeconfig: PathBuf,
-    programs: PathBuf,
+    pub(crate) administrator: Administrator,
     /// Producers that answer with their names.
     producers: [(&'static str, Producer); 2],
 }
@@ -51,10 +46,14 @@ impl World {
         let producers = [producer("one")?, producer("two")?];
         let world = Self {
             client: server.client().await?,
-            kubeconfig: server.kubeconfig(),
+            administrator: Administrator {
+                programs: programs.to_owned(),
+                kubeconfig: server.kubeconfig(),
+                // kubectl keeps what it discovers below it.
+                home: directory.clone(),
+            },
             pki,
             directory,
-            programs: programs.to_owned(),
             producers,
             server: Mutex::new(server),
         };
@@ -68,18 +67,7 @@ impl World {
 
     /// Runs kubectl as the administrator; what it prints.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(self.programs.join("kubectl"))
-            .args(arguments)
-            .env("KUBECONFIG", &self.kubeconfig)
-            // Discovery is kept below it.
-            .env("HOME", &self.directory)
-            .output()
-            .context("kubectl cannot be started")?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if !output.status.success() {
-            bail!("kubectl {}: {}{}", arguments.join(" "), text(&output.stdout), text(&output.stderr));
-        }
-        Ok(text(&output.stdout))
+        self.administrator.kubectl(arguments)
     }
 
     /// The URL of a producer, which answers calls with its name.
@@ -149,18 +137,7 @@ impl Namespace<'_> {
         status: ConditionStatus,
         reason: Reason,
     ) -> Result<String> {
-        until(&format!("{name}: {which:?} {status:?} {reason}"), PATIENCE, async || {
-            let found = objects::condition(&self.world.client, &self.name, kind, name, which).await?;
-            anyhow::ensure!(
-                found.status == status && found.reason == reason.as_str(),
-                "{name} is {:?} for reason {}: {}",
-                found.status,
-                found.reason,
-                found.message
-            );
-            Ok(found.message)
-        })
-        .await
+        objects::until(&self.world.client, &self.name, (kind, name), which, status, reason).await
     }
 
     /// Waits until a route is ready.

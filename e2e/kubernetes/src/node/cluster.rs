@@ -1,0 +1,126 @@
+//! A cluster of one node on this machine, started and ended by `cluster.sh`, with what that script can do to it.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use kube::Client;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+
+use crate::command::{Administrator, run};
+
+/// What two clusters of one machine may not have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site {
+    /// At most 11 characters.
+    pub(crate) name: &'static str,
+    /// The first three numbers of the network of host and node.
+    pub(crate) net: [u8; 3],
+    pub(crate) pods: &'static str,
+    pub(crate) services: &'static str,
+}
+
+/// The cluster of most cases.
+pub(crate) const FIRST: Site =
+    Site { name: "test", net: [172, 31, 252], pods: "10.242.0.0/16", services: "10.92.0.0/16" };
+/// The one that is joined to it.
+pub(crate) const SECOND: Site =
+    Site { name: "test2", net: [172, 31, 253], pods: "10.243.0.0/16", services: "10.93.0.0/16" };
+
+impl Site {
+    /// The address of this machine, as pods reach it.
+    pub(crate) fn host(self) -> IpAddr {
+        self.address(1)
+    }
+
+    /// The address of the node, whose NodePorts this machine and a joined cluster reach.
+    pub(crate) fn node(self) -> IpAddr {
+        self.address(2)
+    }
+
+    fn address(self, last: u8) -> IpAddr {
+        let [first, second, third] = self.net;
+        Ipv4Addr::new(first, second, third, last).into()
+    }
+}
+
+/// A running cluster; it ends when this is dropped.
+pub(crate) struct Cluster {
+    pub(crate) site: Site,
+    state: PathBuf,
+    pub(crate) administrator: Administrator,
+    pub(crate) client: Client,
+}
+
+impl Cluster {
+    /// Starts it with the programs of Kubernetes in `programs`; its files lie below `directory`.
+    pub(crate) async fn up(site: Site, programs: &Path, directory: &Path) -> Result<Self> {
+        let state = directory.join(site.name);
+        fs::create_dir_all(&state)?;
+        let home = directory.join(format!("{}-home", site.name));
+        fs::create_dir_all(&home)?;
+        let [first, second, third] = site.net;
+        let mut up = script(&state, &["up"]);
+        up.arg(programs)
+            .env("CLUSTER_NAME", site.name)
+            .env("CLUSTER_NET", format!("{first}.{second}.{third}"))
+            .env("POD_CIDR", site.pods)
+            .env("SERVICE_CIDR", site.services)
+            .env("CLUSTER_OWNER", std::process::id().to_string());
+        let progress = run(&mut up).with_context(|| format!("the logs are in {}/log", state.display()))?;
+        for line in progress.lines() {
+            println!("      {line}");
+        }
+        let kubeconfig = state.join("admin.kubeconfig");
+        let config = Kubeconfig::read_from(&kubeconfig)?;
+        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
+        let administrator = Administrator { programs: programs.to_owned(), kubeconfig, home };
+        Ok(Self { site, state, administrator, client: Client::try_from(config)? })
+    }
+
+    /// Runs kubectl.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.administrator.kubectl(arguments)
+    }
+
+    /// Gives images to the node.
+    pub(crate) fn load(&self, images: &[PathBuf]) -> Result<()> {
+        run(script(&self.state, &["load"]).args(images)).map(drop)
+    }
+
+    /// Ends a part of Kubernetes.
+    pub(crate) fn stop(&self, part: &str) -> Result<()> {
+        run(script(&self.state, &["stop"]).arg(part)).map(drop)
+    }
+
+    /// Starts a part that was stopped.
+    pub(crate) fn start(&self, part: &str) -> Result<()> {
+        run(script(&self.state, &["start"]).arg(part)).map(drop)
+    }
+
+    /// Sends a signal, without SIG, to a part or to the first process of NAMESPACE/POD/CONTAINER.
+    pub(crate) fn signal(&self, whom: &str, signal: &str) -> Result<()> {
+        run(script(&self.state, &["signal"]).args([whom, signal])).map(drop)
+    }
+
+    /// Joins it to another: pods of each reach NodePorts of the other.
+    pub(crate) fn join(&self, other: &Self) -> Result<()> {
+        run(script(&self.state, &["peer"]).arg(&other.state)).map(drop)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = run(&mut script(&self.state, &["down"])) {
+            println!("the cluster {} could not be ended: {error:#}", self.site.name);
+        }
+    }
+}
+
+fn script(state: &Path, command: &[&str]) -> Command {
+    let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster/cluster.sh"));
+    script.args(command).arg(state);
+    script
+}

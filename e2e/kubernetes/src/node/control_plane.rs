@@ -1,0 +1,46 @@
+//! What becomes of traffic and of changes when Kubernetes itself fails.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::release::{Half, is_ready, metric_of};
+use super::world::World;
+use crate::suite::{Case, cases, until};
+
+pub(super) fn cases() -> Vec<Case<World>> {
+    cases![the_api_server_is_down, etcd_is_slow]
+}
+
+/// Longer than everything takes to find its way back.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+async fn the_api_server_is_down(world: &World) -> Result<()> {
+    let operators = world.region.pods(Half::Operator).await?;
+    world.cluster.stop("kube-apiserver")?;
+    until("operators see that it is gone", Duration::from_secs(90), async || {
+        for pod in &operators {
+            let stale = metric_of(pod, "rivmesh_operator_source_stale_seconds", "kind=\"RoutingEntry\"")?;
+            ensure!(stale > 30.0, "{stale} s");
+        }
+        Ok(())
+    })
+    .await?;
+    world.cluster.start("kube-apiserver")?;
+    world.changes_are_programmed(RECOVERY).await?;
+    let pods = world.region.pods(Half::Operator).await?;
+    ensure!(pods.iter().all(is_ready), "an operator is not ready");
+    Ok(())
+}
+
+/// Again and again it stands still for longer than most requests take, while routes are changed.
+async fn etcd_is_slow(world: &World) -> Result<()> {
+    for _ in 0..4 {
+        world.cluster.signal("etcd", "STOP")?;
+        // It is the pause that does harm.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        world.cluster.signal("etcd", "CONT")?;
+        world.changes_are_programmed(RECOVERY).await?;
+    }
+    Ok(())
+}

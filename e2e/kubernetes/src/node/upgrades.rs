@@ -1,0 +1,74 @@
+//! Upgrades while calls are made: of each half, of the definitions, and of everything from an earlier release.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rivmesh_crds::{ConditionType, Kind};
+use serde_json::{Value, json};
+
+use super::release::Half;
+use super::world::{ROUTE, World, install_definitions};
+use crate::suite::{Case, cases};
+
+pub(super) fn cases() -> Vec<Case<World>> {
+    cases![dataplanes_are_upgraded_one_by_one, operators_are_upgraded_one_by_one, definitions_are_upgraded]
+}
+
+/// Longer than all pods of a half take to be replaced, one after the other, with their drains.
+const ROLL_OUT: Duration = Duration::from_secs(180);
+
+async fn dataplanes_are_upgraded_one_by_one(world: &World) -> Result<()> {
+    roll_out(world, Half::Dataplane).await
+}
+
+async fn operators_are_upgraded_one_by_one(world: &World) -> Result<()> {
+    roll_out(world, Half::Operator).await?;
+    world.changes_are_programmed(Duration::from_secs(60)).await
+}
+
+/// Replaces every pod of a half, as another image would.
+async fn roll_out(world: &World, half: Half) -> Result<()> {
+    let before = world.region.pod_names(half).await?;
+    let annotation = json!({half.name(): {"podAnnotations": {"rivmesh.test/rolled-out": half.name()}}});
+    world.region.upgrade(&World::charts(), annotation)?;
+    world.region.until_pods(half, before.len(), ROLL_OUT).await?;
+    let after = world.region.pod_names(half).await?;
+    ensure!(after.iter().all(|pod| !before.contains(pod)), "some were not replaced: {before:?}, then {after:?}");
+    Ok(())
+}
+
+async fn definitions_are_upgraded(world: &World) -> Result<()> {
+    let newer = world.parts.directory.join("newer-charts");
+    copy(&World::charts().join("rivmesh-crds"), &newer.join("rivmesh-crds"))?;
+    let file = newer.join("rivmesh-crds/files/rivmesh.io_routingentries.yaml");
+    let mut definition: Value = serde_saphyr::from_str(&fs::read_to_string(&file)?)?;
+    let spec = definition
+        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties")
+        .context("the definition has a schema")?;
+    spec["contactPerson"] = json!({"type": "string", "maxLength": 100, "description": "Of a later version."});
+    fs::write(&file, serde_json::to_string_pretty(&definition)?)?;
+    install_definitions(&world.cluster, &newer)?;
+
+    // Objects of the later version are served by the operator of today.
+    world.region.kubectl(&["explain", "routingentry.spec.contactPerson"])?;
+    let contact = json!({"spec": {"contactPerson": "somebody"}}).to_string();
+    world.region.kubectl(&["patch", "routingentry", ROUTE, "--type=merge", "-p", &contact])?;
+    world.region.until_true(Kind::RoutingEntry, ROUTE, ConditionType::Programmed).await?;
+    install_definitions(&world.cluster, &World::charts())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
