@@ -140,7 +140,7 @@ struct Connection<'a> {
     standing: Option<Standing>,
     clocks: Clocks,
     signal: watch::Receiver<Signal>,
-    /// When it is too old to carry another call.
+    /// From when on the next answer is the last.
     ends_at: Instant,
 }
 
@@ -228,7 +228,8 @@ impl<'a> Connection<'a> {
             let idle = self.conn.input.is_empty();
             let deadline = if idle {
                 self.conn.release_buffers();
-                (Instant::now() + timeouts.keep_alive).min(self.ends_at).min(self.stands_until())
+                // Not its age: whoever is just writing the next request would lose it. That one is answered, and closes.
+                (Instant::now() + timeouts.keep_alive).min(self.stands_until())
             } else {
                 *head_due.get_or_insert_with(|| Instant::now() + timeouts.head)
             };
@@ -298,10 +299,10 @@ impl<'a> Connection<'a> {
 
     /// When the verdict on the peer's certificate has to be renewed.
     fn stands_until(&self) -> Instant {
-        let now = Instant::now();
-        let Some(standing) = &self.standing else { return self.ends_at };
-        let left = standing.until.saturating_sub_unsigned(UnixTime::now().as_secs()).clamp(0, MAX_STANDING);
-        now + Duration::from_secs(left.unsigned_abs())
+        let left = self.standing.as_ref().map_or(MAX_STANDING, |standing| {
+            standing.until.saturating_sub_unsigned(UnixTime::now().as_secs()).clamp(0, MAX_STANDING)
+        });
+        Instant::now() + Duration::from_secs(left.unsigned_abs())
     }
 
     /// Answers a request whose head cannot be used.

@@ -119,6 +119,10 @@ pub(crate) async fn table_news(shared: Arc<Shared>, mut feed: watch::Receiver<Fe
             shared.metrics.table_installed(info.clone());
             shared.log.event(Event::TableInstalled(info));
         }
+        // Of a table from disk no more is known than when it was saved.
+        if let (Source::Disk, Some(saved)) = (status.source, status.since) {
+            shared.metrics.table_confirmed(saved);
+        }
         if status.connected && status.source == Source::Operator {
             shared.metrics.table_confirmed(SystemTime::now());
         }

@@ -36,7 +36,7 @@ pub(crate) struct Case {
 /// The cases of a kind; `crate_root` is the directory of the crate with the definitions.
 pub(crate) fn read(crate_root: &Path, kind: Kind) -> Cases {
     let path = crate_root.join(format!("tests/crds/cases/{}.yaml", kind.as_str()));
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -48,7 +48,8 @@ pub(crate) fn changed(base: &Value, case: &Case) -> Value {
     }
     for path in &case.unset {
         let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-        reach(&mut spec, parent).as_object_mut().unwrap().remove(name).expect("what is unset was set");
+        let holder = reach(&mut spec, parent).as_object_mut().expect("what is unset is in an object");
+        holder.remove(name).expect("what is unset was set");
     }
     spec
 }
@@ -63,7 +64,7 @@ fn reach<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
 
 fn grown(value: &Value) -> Value {
     let count = |name: &str| value.get(name).and_then(Value::as_u64);
-    let text = |index: u64| value["text"].as_str().unwrap().replace('#', &index.to_string());
+    let text = |index: u64| value["text"].as_str().expect("a list or a map has a text").replace('#', &index.to_string());
     if let Some(count) = count("$list") {
         return (0..count)
             .map(|index| value.get("item").map_or_else(|| json!(text(index)), |item| numbered(item, index)))

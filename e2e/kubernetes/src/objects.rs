@@ -30,15 +30,15 @@ pub(crate) fn route(name: &str, addresses: &[&str], url: &str) -> Value {
 /// A grant for this consumer at every address.
 pub(crate) fn grant(name: &str, consumer: &str) -> Value {
     let spec = json!({"consumers": [consumer], "serviceContracts": [CONTRACT], "logicalAddresses": ["*"]});
-    object(Kind::CallAuthorization, name, spec)
+    object(Kind::CallAuthorization, name, &spec)
 }
 
 /// The settings of a contract.
 pub(crate) fn contract(name: &str, urn: &str) -> Value {
-    object(Kind::ServiceContract, name, json!({"urn": urn}))
+    object(Kind::ServiceContract, name, &json!({"urn": urn}))
 }
 
-pub(crate) fn object(kind: Kind, name: &str, spec: Value) -> Value {
+pub(crate) fn object(kind: Kind, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": API_VERSION, "kind": kind.as_str(), "metadata": {"name": name}, "spec": spec})
 }
 

@@ -14,7 +14,7 @@ use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use rivmesh_sync::grpc::server_config;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
@@ -58,6 +58,8 @@ pub(crate) struct Identity {
     names: Vec<String>,
     manager: String,
     in_service: watch::Sender<Option<InService>>,
+    /// The Secret or the ConfigMap is not what it was.
+    changed: Notify,
 }
 
 impl Identity {
@@ -76,13 +78,14 @@ impl Identity {
             names,
             manager: replica.manager(),
             in_service,
+            changed: Notify::new(),
         };
         (identity, receiver)
     }
 
     /// Keeps the Secret while this replica leads, and serves what it holds; for ever.
     pub(crate) async fn follow(self, leadership: Leadership) {
-        tokio::join!(self.keep(leadership), self.serve());
+        tokio::join!(self.keep(leadership), self.serve(), self.watch_published());
     }
 
     async fn keep(&self, mut leadership: Leadership) {
@@ -98,6 +101,8 @@ impl Identity {
             };
             tokio::select! {
                 () = sleep(wait) => {}
+                // Somebody may have emptied what dataplanes cannot be without.
+                () = self.changed.notified() => {}
                 () = leadership.changed() => {}
             }
         }
@@ -146,10 +151,24 @@ impl Identity {
                     continue;
                 }
             };
+            self.changed.notify_one();
             let Some(material) = material(&secret) else { continue };
             match in_service(&material) {
                 Ok(in_service) => drop(self.in_service.send_replace(Some(in_service))),
                 Err(problem) => warn!("the certificate in Secret {} cannot be used: {problem}", self.secret),
+            }
+        }
+    }
+
+    async fn watch_published(&self) {
+        let mut events = watch_object(self.config_maps.clone(), &self.authorities).boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(_) => self.changed.notify_one(),
+                Err(error) => {
+                    warn!("the operator's published authority cannot be followed: {error}");
+                    sleep(RETRY).await;
+                }
             }
         }
     }

@@ -59,7 +59,7 @@ metrics! {
     PRODUCER_REUSED Counter "rivmesh_producer_connections_reused" ["producer"] "Calls that found an open connection."
     READY Gauge "rivmesh_ready" [] "1 if this pod is ready for calls."
     TABLE Info "rivmesh_table" ["digest", "source"] "The routing table in use."
-    TABLE_AGE Gauge "rivmesh_table_age_seconds" [] "Time since the table was last known to be the newest."
+    TABLE_AGE Gauge "rivmesh_table_age_seconds" [] "Time since the table was last known to be the newest; of one from disk, since it was saved."
     TABLE_ROWS Gauge "rivmesh_table_rows" ["kind"] "Rows of the table in use."
     TABLES_INSTALLED Counter "rivmesh_tables_installed" [] "Tables that took effect."
     TABLES_REJECTED Counter "rivmesh_tables_rejected" [] "Tables that were refused because they could not be verified."

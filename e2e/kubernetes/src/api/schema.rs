@@ -29,7 +29,7 @@ async fn every_rule_holds_on_a_real_server(world: &World) -> Result<()> {
         let api = api(&world.client, &namespace.name, kind);
         for case in cases {
             let spec = definitions::changed(&base, &case);
-            let answer = api.patch("judged", &params, &Patch::Apply(object(kind, "judged", spec))).await;
+            let answer = api.patch("judged", &params, &Patch::Apply(object(kind, "judged", &spec))).await;
             judged += 1;
             match (&case.accept, &case.refuse, answer) {
                 (Some(_), None, Ok(_)) => {}

@@ -50,7 +50,11 @@ pub(crate) async fn run(parts: Parts, filter: &str) -> Result<Tally> {
 /// Runs a case, and fails it if a call was lost meanwhile. A case that expects losses closes the account itself.
 async fn beside_traffic(world: &World, case: &Case<World>) -> Result<()> {
     world.traffic().begin_account();
-    (case.run)(world).await?;
+    if let Err(error) = (case.run)(world).await {
+        println!("      {}", world.traffic().close_account().await?);
+        world.restore();
+        return Err(error);
+    }
     let account = world.traffic().close_account().await?;
     println!("      {account}");
     account.expect_none_lost()

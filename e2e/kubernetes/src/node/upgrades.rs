@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::release::Half;
 use super::world::{ROUTE, World, install_definitions};
-use crate::suite::{Case, cases};
+use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![dataplanes_are_upgraded_one_by_one, operators_are_upgraded_one_by_one, definitions_are_upgraded]
@@ -52,9 +52,15 @@ async fn definitions_are_upgraded(world: &World) -> Result<()> {
     install_definitions(&world.cluster, &newer)?;
 
     // Objects of the later version are served by the operator of today.
-    world.region.kubectl(&["explain", "routingentry.spec.contactPerson"])?;
     let contact = json!({"spec": {"contactPerson": "somebody"}}).to_string();
-    world.region.kubectl(&["patch", "routingentry", ROUTE, "--type=merge", "-p", &contact])?;
+    until("the later version is in use", PATIENCE, async || {
+        world.region.kubectl(&["patch", "routingentry", ROUTE, "--type=merge", "-p", &contact])?;
+        let field = "jsonpath={.spec.contactPerson}";
+        let stored = world.region.kubectl(&["get", "routingentry", ROUTE, "-o", field])?;
+        ensure!(stored == "somebody", "the field was dropped");
+        Ok(())
+    })
+    .await?;
     world.region.until_true(Kind::RoutingEntry, ROUTE, ConditionType::Programmed).await?;
     install_definitions(&world.cluster, &World::charts())
 }

@@ -92,6 +92,17 @@ impl World {
         self.traffic.set(traffic).ok().context("the platform is installed once")
     }
 
+    /// Puts back what a case that has failed may have left, so that the next ones tell about themselves.
+    pub(crate) fn restore(&self) {
+        // Whatever of it fails shows in the next case.
+        let _ = self.cluster.start("kube-apiserver");
+        let _ = self.cluster.signal("etcd", "CONT");
+        let _ = self.region.kubectl(&["scale", "deployment", "rivmesh-operator", "--replicas=2"]);
+        let _ = self.region.upgrade(&Self::charts(), json!({}));
+        self.traffic().expect_from(&["one", "two"]);
+        self.traffic().set_rate(Rate::STEADY);
+    }
+
     /// Who calls.
     pub(crate) fn consumer(&self) -> Result<Identity> {
         let pki = self.pki.directory();
