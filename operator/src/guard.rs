@@ -65,6 +65,8 @@ pub struct Held {
     pub digest: Digest,
     /// What shrank too much, at least one kind.
     pub losses: Vec<Loss>,
+    /// What it holds.
+    pub counts: Counts,
     /// Objects that are gone, the first few, where this process has seen them go.
     pub gone: Vec<ObjectId>,
     /// How many objects are gone in all, of those that this process has seen.

@@ -196,6 +196,7 @@ impl Desk {
             let held = Held {
                 digest: manifest.digest(),
                 losses,
+                counts: manifest.counts,
                 gone: self.gone.iter().take(NAMED_GONE).cloned().collect(),
                 gone_in_all: self.gone.len(),
                 release: self.guard.how_to_release(manifest.digest()),

@@ -8,7 +8,7 @@ use rivmesh_operator::rollout::{Dataplane, Exception, Fleet, Mark, Refused, Refu
 use rivmesh_operator::status::{Progress, adopt_times, is_programmed, latched, programmed, update};
 use rivmesh_operator::versions::Versions;
 use rivmesh_sync::grpc::StreamId;
-use rivmesh_table::{Digest, Kind, ObjectId, SlotId, Verdict};
+use rivmesh_table::{Counts, Digest, Kind, ObjectId, SlotId, Verdict};
 
 use ConditionStatus::{False, True, Unknown};
 
@@ -154,7 +154,8 @@ fn programmed_follows_what_the_dataplanes_applied() {
 fn before_it_is_published_it_waits_or_is_held() {
     let losses = vec![Loss { what: "routes", before: 500, after: 0 }];
     let release = "say so".to_owned();
-    let held = Held { digest: Digest::of(b"held"), losses, gone: vec![], gone_in_all: 0, release };
+    let (digest, counts) = (Digest::of(b"held"), Counts::default());
+    let held = Held { digest, losses, counts, gone: vec![], gone_in_all: 0, release };
     let waiting = programmed(Progress::Waiting);
     assert_eq!((waiting.status, waiting.reason), (Unknown, Reason::Pending));
     let held = programmed(Progress::Held(&held));

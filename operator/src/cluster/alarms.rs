@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::lease::Leadership;
-use super::{Replica, baseline, describe, note};
+use super::{Replica, describe, guard_record, note};
 use crate::notice::Notice;
 
 /// How long writing an event may take.
@@ -41,7 +41,7 @@ fn event(notice: &Notice, replica: &Replica, leads: bool) -> Option<(ObjectRefer
         Notice::Silent { pod, .. } => ("Pod", pod.clone(), "DataplaneSilent"),
         Notice::Missing { pod } if leads => ("Pod", pod.clone(), "DataplaneMissing"),
         Notice::Refused { pod, .. } => ("Pod", pod.clone(), "TableRejected"),
-        Notice::Held(_) if leads => ("ConfigMap", baseline::config_map_name(&replica.name), "TableHeld"),
+        Notice::Held(_) if leads => ("ConfigMap", guard_record::config_map_name(&replica.name), "TableHeld"),
         _ => return None,
     };
     let about = ObjectReference {

@@ -1,60 +1,54 @@
 //! The shrink guard's memory in a cluster: a ConfigMap that the leader writes and every replica reads, so that operators
 //! that are all restarted do not take an emptied catalogue for the truth. A person releases a held table by annotating
 //! it with the table's digest.
+//!
+//! What is written is a part of the ledger: the table that is published, and the one that is held back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
 use rivmesh_table::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::guard_record::{BASELINE, HELD, Hold, RELEASE, baseline_in, config_map_name, hold_in, release_in};
 use super::lease::Leadership;
 use super::{Replica, describe};
-use crate::guard::{Baseline, Guard, Keeper};
+use crate::guard::{Baseline, Guard, Held, Keeper};
+use crate::ledger::Snapshot;
 use crate::publish::Input;
 
-/// The annotation that releases a held table: its digest.
-pub const RELEASE: &str = "rivmesh.io/release";
-/// The key of the ConfigMap that holds the baseline.
-const KEY: &str = "baseline.json";
-/// Between two writes: a catalogue that changes all the time is not written down all the time.
+/// Between two writes of a baseline: a catalogue that changes all the time is not written down all the time.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Between attempts to read or write it.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The name of the ConfigMap of the operator `name`.
-pub fn config_map_name(name: &str) -> String {
-    format!("{name}-baseline")
-}
-
 /// The ConfigMap.
 pub(crate) struct Store {
     config_maps: Api<ConfigMap>,
     name: String,
     manager: String,
-    kept: watch::Receiver<Option<Baseline>>,
 }
 
-/// Hands baselines to the task that writes them.
+/// Tells how to release. What is published is told by the ledger, whose next snapshot has it.
 #[derive(Debug)]
-struct Mailbox {
-    kept: watch::Sender<Option<Baseline>>,
+struct ByAnnotation {
     command: String,
 }
 
-impl Keeper for Mailbox {
-    fn keep(&mut self, baseline: &Baseline) -> std::io::Result<()> {
-        self.kept.send_replace(Some(*baseline));
+impl Keeper for ByAnnotation {
+    fn keep(&mut self, _: &Baseline) -> std::io::Result<()> {
         Ok(())
     }
 
@@ -64,6 +58,22 @@ impl Keeper for Mailbox {
 
     fn how_to_release(&self, digest: Digest) -> String {
         format!("{}{digest}", self.command)
+    }
+}
+
+/// What is to be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct State {
+    published: Option<Baseline>,
+    held: Option<Arc<Held>>,
+}
+
+impl State {
+    /// What a snapshot says; nothing before this process has a table.
+    fn of(snapshot: &Snapshot) -> Option<Self> {
+        let published = snapshot.published.map(|table| Baseline { digest: table.digest, counts: table.counts });
+        let held = snapshot.held.clone();
+        (published.is_some() || held.is_some()).then_some(Self { published, held })
     }
 }
 
@@ -87,39 +97,46 @@ impl Store {
             );
             tokio::time::sleep(RETRY).await;
         };
-        let (kept, receiver) = watch::channel(None);
         let command = format!("kubectl annotate -n {} configmap {name} --overwrite {RELEASE}=", replica.namespace);
-        let guard = Guard::with(baseline, Box::new(Mailbox { kept, command }));
-        (Self { config_maps, name, manager: replica.manager(), kept: receiver }, guard)
+        let guard = Guard::with(baseline, Box::new(ByAnnotation { command }));
+        (Self { config_maps, name, manager: replica.manager() }, guard)
     }
 
-    /// Writes baselines while this replica leads, and tells what others wrote; for ever.
-    pub(crate) async fn follow(self, leadership: Leadership, tell: impl Fn(Input)) {
-        tokio::join!(self.write(leadership), self.read(tell));
+    /// Writes what is published and held while this replica leads, and tells what others wrote; for ever.
+    pub(crate) async fn follow(
+        self,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        leadership: Leadership,
+        tell: impl Fn(Input),
+    ) {
+        tokio::join!(self.write(snapshots, leadership), self.read(tell));
     }
 
-    async fn write(&self, mut leadership: Leadership) {
-        let mut kept = self.kept.clone();
-        let mut written = None;
+    async fn write(&self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut leadership: Leadership) {
+        let mut written: Option<(State, Instant)> = None;
         loop {
-            let baseline = *kept.borrow_and_update();
-            let is_due = baseline.is_some() && baseline != written && leadership.holds();
-            if let Some(baseline) = baseline.filter(|_| is_due) {
-                match timeout(PATIENCE, self.store(&baseline)).await {
-                    Ok(Ok(())) => {
-                        written = Some(baseline);
-                        tokio::time::sleep(PAUSE).await;
-                    }
+            let state = State::of(&snapshots.borrow_and_update());
+            let is_news = |state: &State| written.as_ref().is_none_or(|(before, _)| before != state);
+            let due = state.filter(|state| is_news(state) && leadership.holds());
+            // Somebody may be waiting for what is held, and for nothing else.
+            let pause = match (&due, &written) {
+                (Some(due), Some((before, at))) if due.held == before.held => PAUSE.saturating_sub(at.elapsed()),
+                _ => Duration::ZERO,
+            };
+            if let Some(state) = due.clone().filter(|_| pause.is_zero()) {
+                match timeout(PATIENCE, self.store(&state)).await {
+                    Ok(Ok(())) => written = Some((state, Instant::now())),
                     Ok(Err(problem)) => self.complain(&problem).await,
                     Err(_) => self.complain("the API server does not answer").await,
                 }
                 continue;
             }
             tokio::select! {
-                changed = kept.changed() => if changed.is_err() {
+                changed = snapshots.changed() => if changed.is_err() {
                     return;
                 },
                 () = leadership.changed() => {}
+                () = tokio::time::sleep(pause), if due.is_some() => {}
             }
         }
     }
@@ -130,22 +147,12 @@ impl Store {
         tokio::time::sleep(RETRY).await;
     }
 
-    /// Writes it, and takes a release back that has had its effect. What stands there already is left alone: only the
-    /// counts decide.
-    async fn store(&self, baseline: &Baseline) -> Result<(), String> {
+    async fn store(&self, state: &State) -> Result<(), String> {
         let stored = self.config_maps.get_opt(&self.name).await.map_err(|error| describe(&error))?;
-        let has_release = stored.as_ref().is_some_and(|stored| release_in(stored).is_some());
-        let same = stored.as_ref().and_then(|stored| baseline_in(stored).ok().flatten());
-        if same.is_some_and(|same| same.counts == baseline.counts) && !has_release {
-            return Ok(());
-        }
-        let content = serde_json::to_string(baseline).expect("numbers are JSON");
-        let patch = Patch::Merge(json!({
-            "metadata": {"annotations": {RELEASE: null}},
-            "data": {KEY: content},
-        }));
+        let Some(patch) = patch(&stored.unwrap_or_default(), state, Timestamp::now()) else { return Ok(()) };
         let params = PatchParams { field_manager: Some(self.manager.clone()), ..PatchParams::default() };
-        self.config_maps.patch(&self.name, &params, &patch).await.map(drop).map_err(|error| describe(&error))
+        let patched = self.config_maps.patch(&self.name, &params, &Patch::Merge(patch)).await;
+        patched.map(drop).map_err(|error| describe(&error))
     }
 
     async fn read(&self, tell: impl Fn(Input)) {
@@ -188,16 +195,156 @@ impl Store {
     }
 }
 
-fn release_in(config_map: &ConfigMap) -> Option<&str> {
-    config_map.metadata.annotations.as_ref()?.get(RELEASE).map(String::as_str)
+/// What is to be changed in the ConfigMap at `now`; none if it says it all. Of a baseline only the counts decide. Who
+/// first held a table knows best what went, so the same table's record stays. A release has had its effect as soon as
+/// nothing is held any more.
+fn patch(stored: &ConfigMap, state: &State, now: Timestamp) -> Option<Value> {
+    let mut data = serde_json::Map::new();
+    let counts = baseline_in(stored).ok().flatten().map(|baseline| baseline.counts);
+    let has_release = release_in(stored).is_some() && state.held.is_none();
+    if let Some(published) = state.published.filter(|table| has_release || Some(table.counts) != counts) {
+        data.insert(BASELINE.to_owned(), text(&published));
+    }
+    let is_held = stored.data.as_ref().is_some_and(|data| data.contains_key(HELD));
+    let hold = hold_in(stored).ok().flatten();
+    match &state.held {
+        Some(held) if hold.as_ref().is_none_or(|hold| hold.digest != held.digest) => {
+            let since = hold.map_or(now, |hold| hold.since);
+            data.insert(HELD.to_owned(), text(&Hold::new(held, since)));
+        }
+        Some(_) => {}
+        None if is_held => drop(data.insert(HELD.to_owned(), Value::Null)),
+        None => {}
+    }
+    let mut patch = json!({ "data": data });
+    if has_release {
+        patch["metadata"] = json!({"annotations": {RELEASE: null}});
+    }
+    (has_release || patch["data"] != json!({})).then_some(patch)
 }
 
-fn baseline_in(config_map: &ConfigMap) -> Result<Option<Baseline>, String> {
-    let Some(text) = config_map.data.as_ref().and_then(|data| data.get(KEY)) else { return Ok(None) };
-    serde_json::from_str(text).map(Some).map_err(|error| {
-        let name = config_map.metadata.name.as_deref().unwrap_or_default();
-        format!(
-            "{KEY} in ConfigMap {name} cannot be read ({error}); delete the key only if the catalogue is known to be whole"
-        )
-    })
+fn text(record: &impl serde::Serialize) -> Value {
+    Value::String(serde_json::to_string(record).expect("names and numbers are JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rivmesh_crds::Kind;
+    use rivmesh_table::{Counts, ObjectId};
+
+    use super::super::guard_record::Record;
+    use super::*;
+
+    fn counts(routes: u64) -> Counts {
+        Counts { routes, ..Counts::default() }
+    }
+
+    fn table(routes: u64) -> Baseline {
+        Baseline { digest: Digest::of(&routes.to_le_bytes()), counts: counts(routes) }
+    }
+
+    fn held(routes: u64) -> Arc<Held> {
+        let gone = ObjectId { kind: Kind::RoutingEntry, namespace: "tak".to_owned(), name: "a".to_owned() };
+        let Baseline { digest, counts } = table(routes);
+        let (losses, gone, release) = (Vec::new(), vec![gone], String::new());
+        Arc::new(Held { digest, losses, counts, gone, gone_in_all: 1, release })
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    /// A ConfigMap after each of these states was written to it, a second apart.
+    fn written(states: &[(Option<u64>, Option<u64>)]) -> ConfigMap {
+        let mut config_map = ConfigMap::default();
+        for (second, (published, is_held)) in (1..).zip(states) {
+            let state = State { published: published.map(table), held: is_held.map(held) };
+            store(&mut config_map, &state, second);
+        }
+        config_map
+    }
+
+    fn store(config_map: &mut ConfigMap, state: &State, second: i64) {
+        let Some(patch) = patch(config_map, state, at(second)) else { return };
+        let data = config_map.data.get_or_insert_default();
+        for (key, value) in patch["data"].as_object().expect("an object") {
+            match value.as_str() {
+                Some(text) => drop(data.insert(key.clone(), text.to_owned())),
+                None => drop(data.remove(key)),
+            }
+        }
+        if patch["metadata"]["annotations"][RELEASE].is_null() && patch.get("metadata").is_some() {
+            config_map.metadata.annotations = None;
+        }
+    }
+
+    fn record(config_map: &ConfigMap) -> Record {
+        Record::of(config_map).expect("it can be read")
+    }
+
+    fn release(config_map: &mut ConfigMap, routes: u64) {
+        let digest = table(routes).digest.to_string();
+        config_map.metadata.annotations = Some(BTreeMap::from([(RELEASE.to_owned(), digest)]));
+    }
+
+    #[test]
+    fn a_held_table_is_written_down_beside_the_one_in_force() {
+        let found = record(&written(&[(Some(300), None), (Some(300), Some(1))]));
+        assert_eq!(found.baseline, Some(table(300)));
+        let hold = found.hold.expect("it is held");
+        assert_eq!((hold.digest, hold.counts, hold.since), (table(1).digest, counts(1), at(2)));
+        assert_eq!((hold.gone, hold.gone_in_all), (vec!["RoutingEntry tak/a".to_owned()], 1));
+    }
+
+    #[test]
+    fn a_hold_began_with_its_first_table_and_survives_a_restart() {
+        let states = [(Some(300), None), (Some(300), Some(1)), (Some(300), Some(2)), (None, Some(3))];
+        let found = record(&written(&states));
+        let hold = found.hold.expect("it is held");
+        assert_eq!((hold.digest, hold.since), (table(3).digest, at(2)));
+        assert_eq!(found.baseline, Some(table(300)), "a process that has published nothing changes no baseline");
+    }
+
+    #[test]
+    fn the_same_is_not_written_twice() {
+        let config_map = written(&[(Some(300), None), (Some(300), Some(1))]);
+        let same = State { published: Some(table(300)), held: Some(held(1)) };
+        assert_eq!(patch(&config_map, &same, at(9)), None);
+        let restarted = State { published: None, held: Some(held(1)) };
+        assert_eq!(patch(&config_map, &restarted, at(9)), None);
+    }
+
+    #[test]
+    fn a_restored_catalogue_ends_the_hold() {
+        let found = record(&written(&[(Some(300), None), (Some(300), Some(1)), (Some(300), None)]));
+        assert_eq!((found.baseline, found.hold), (Some(table(300)), None));
+    }
+
+    #[test]
+    fn a_release_is_taken_back_when_it_has_had_its_effect_and_not_before() {
+        let mut config_map = written(&[(Some(300), None), (Some(300), Some(1))]);
+        release(&mut config_map, 1);
+        let another = State { published: Some(table(300)), held: Some(held(2)) };
+        store(&mut config_map, &another, 3);
+        assert!(record(&config_map).release.is_some(), "it may be meant for what comes back");
+
+        let released = State { published: Some(table(1)), held: None };
+        store(&mut config_map, &released, 4);
+        assert_eq!(record(&config_map), Record { baseline: Some(table(1)), ..Record::default() });
+
+        // As many rows as before: the release alone is reason enough to write.
+        release(&mut config_map, 1);
+        store(&mut config_map, &released, 5);
+        assert_eq!(record(&config_map).release, None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_written_anew() {
+        let mut config_map = written(&[(Some(300), None)]);
+        config_map.data.get_or_insert_default().insert(HELD.to_owned(), "{".to_owned());
+        assert!(Record::of(&config_map).is_err_and(|error| error.contains("held.json")));
+        let state = State { published: Some(table(300)), held: None };
+        store(&mut config_map, &state, 2);
+        assert_eq!(record(&config_map).hold, None);
+    }
 }

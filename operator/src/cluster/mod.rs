@@ -3,9 +3,10 @@
 
 pub mod admission;
 mod alarms;
-pub mod baseline;
+mod baseline;
 mod certificate;
 mod client;
+pub mod guard_record;
 pub mod identity;
 mod lease;
 pub mod operator;
@@ -48,7 +49,7 @@ impl Replica {
 }
 
 /// What a request to the API server came to, in a sentence.
-pub(crate) fn describe(error: &Error) -> String {
+pub fn describe(error: &Error) -> String {
     match error {
         Error::Api(status) => format!("the API server answered {}: {}", status.code, status.message),
         other => {

@@ -267,10 +267,11 @@ impl Catalogue {
         let (mut sources, beats) = kubernetes::follow(&client, &options.scope, options.hsa_units, listens);
         // The admin port may be gone already.
         let _ = heartbeats.send(beats);
+        let snapshots = ledger.snapshots();
         let gate = TokenGate::new(&client, options.policy, metrics.refusals.clone());
         let service = TableSync::new(publisher.published, ledger, Arc::new(gate));
         tokio::select! {
-            () = store.follow(leadership, |input| drop(releases.send(input))) => {}
+            () = store.follow(snapshots, leadership, |input| drop(releases.send(input))) => {}
             _ = sources.join_next() => {}
             () = serve_tables(service, listener, certificate) => {}
         }
