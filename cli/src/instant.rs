@@ -1,4 +1,4 @@
-//! Instants as people write them on a command line.
+//! Instants as people write and read them on a command line.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -17,9 +17,15 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
     text.parse().ok().or_else(noon).ok_or_else(wrong)
 }
 
+/// An instant in Swedish time.
+pub(crate) fn show(at: Timestamp) -> String {
+    let zone = TimeZone::get(ZONE).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, show};
 
     #[test]
     fn a_day_is_its_noon_in_sweden() {
@@ -30,6 +36,13 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(|at| at.to_string()).as_deref(), Ok(instant), "{text}");
         }
+    }
+
+    #[test]
+    fn an_instant_is_shown_with_its_offset() {
+        let at = "2026-07-01T06:00:00Z".parse().unwrap();
+        assert_eq!(show(at), "2026-07-01 08:00:00+02:00");
+        assert_eq!(parse(&show(at)), Ok(at));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `rivmesh`: the platform on one machine, questions about its tables, and a call to any platform.
+//! `rivmesh`: the platform on one machine, questions about its tables, a call to any platform, and the release of a table
+//! that an operator holds back.
 
 mod analyze;
 mod call;
@@ -7,6 +8,8 @@ mod consumer;
 mod demo;
 mod explain;
 mod instant;
+mod plain;
+mod release;
 mod soap;
 mod standalone;
 mod tls;
@@ -33,6 +36,7 @@ enum Command {
     Explain(explain::Args),
     Analyze(analyze::Args),
     Call(call::Args),
+    Release(release::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
                 Command::Explain(args) => explain::run(args).await,
                 Command::Analyze(args) => analyze::run(&args),
                 Command::Call(args) => call::run(args).await,
+                Command::Release(args) => release::run(args).await,
             }
         })
     });

@@ -26,9 +26,10 @@ use tokio::time::timeout;
 
 use crate::consumer::{self, Phase, Target};
 use crate::explain::PROFILES;
+use crate::plain::plain;
 use crate::{soap, tls};
 use expect::Expected;
-use report::{Report, Sent, plain};
+use report::{Report, Sent};
 use target::Url;
 
 /// Makes one call over mutual TLS and says what came back.

@@ -1,7 +1,6 @@
 //! What is told of a call: lines for people, or the same as JSON. Text that came over the network is made safe for a
 //! terminal, and a body is told only to whoever asks for it.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::expect::{Expected, came};
 use crate::consumer::{Answer, Times};
+use crate::plain::plain;
 use crate::soap::Fault;
 
 /// The call that was made.
@@ -188,12 +188,4 @@ fn server(leaf: &[u8]) -> Option<Server> {
 
 fn as_text<S: Serializer>(expected: &&Expected, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(expected)
-}
-
-/// Text from elsewhere on one line, without what steers a terminal.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
 }

@@ -11,7 +11,11 @@ use crate::objects::{grant, route};
 use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
-    cases![a_mass_deletion_is_held_through_a_restart_and_released, a_held_table_that_is_restored_goes_on]
+    cases![
+        a_mass_deletion_is_held_through_a_restart_and_released,
+        a_mass_deletion_is_released_by_the_command,
+        a_held_table_that_is_restored_goes_on,
+    ]
 }
 
 /// Enough rows for the guard to care, in two objects.
@@ -102,6 +106,48 @@ async fn a_mass_deletion_is_held_through_a_restart_and_released(world: &World) -
     Ok(())
 }
 
+async fn a_mass_deletion_is_released_by_the_command(world: &World) -> Result<()> {
+    let namespace = world.namespace("released").await?;
+    let operators = [namespace.ready_operator("operator-a").await?, namespace.ready_operator("operator-b").await?];
+    let dataplane = namespace.ready_dataplane("proxy-a", &operators[1]).await?;
+    fill(&namespace).await?;
+    until_baseline(&namespace, 300).await?;
+    let show = ["release", "--namespace", &namespace.name];
+    let (code, shown) = world.plugin(&show)?;
+    ensure!(code == Some(0) && shown.contains("holds nothing back. In force: 300 routes"), "{code:?} {shown}");
+
+    world.kubectl(&["delete", "routingentries", "--all", "-n", &namespace.name])?;
+    let shown = until("what is held is shown", PATIENCE, async || {
+        let (code, shown) = world.plugin(&show)?;
+        ensure!(code == Some(1), "{code:?} {shown}");
+        Ok(shown)
+    })
+    .await?;
+    for part in ["300         0   300 fewer", &format!("Gone: RoutingEntry {}/many-a", namespace.name), "since 20"] {
+        ensure!(shown.contains(part), "{part} is missing in: {shown}");
+    }
+    let (code, told) = world.plugin(&[&show[..], &["0123456789"]].concat())?;
+    ensure!(code == Some(2) && told.contains("is not held back"), "{code:?} {told}");
+    dataplane.expect_answer_of("one", "SE1-many-a-7").context("while it is held")?;
+
+    // What is shown last is what is to be typed.
+    let command = shown.trim_end().lines().last().context("there is a last line")?;
+    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let (code, told) = world.plugin(&arguments)?;
+    ensure!(code == Some(0) && told.contains("It is published"), "{code:?} {told}");
+    for operator in &operators {
+        until("no replica holds it", PATIENCE, async || {
+            ensure!(operator.metric("rivmesh_operator_table_held", "")? < 0.5, "{} does", operator.pod);
+            Ok(())
+        })
+        .await?;
+    }
+    until("the small table", PATIENCE, async || dataplane.expect_refusal("VP004", "SE1-many-a-7")).await?;
+    let (code, shown) = world.plugin(&show)?;
+    ensure!(code == Some(0) && shown.contains("holds nothing back. In force: 0 routes"), "{code:?} {shown}");
+    Ok(())
+}
+
 async fn a_held_table_that_is_restored_goes_on(world: &World) -> Result<()> {
     let namespace = world.namespace("restored").await?;
     let operator = namespace.ready_operator("operator-a").await?;
@@ -116,5 +162,11 @@ async fn a_held_table_that_is_restored_goes_on(world: &World) -> Result<()> {
     fill(&namespace).await?;
     let held = operator.metric("rivmesh_operator_table_held", "")?;
     ensure!(held < 0.5, "it is held although it is whole again");
+    until("the record of it is gone", PATIENCE, async || {
+        let (code, shown) = world.plugin(&["release", "--namespace", &namespace.name, "--name", "rivmesh"])?;
+        ensure!(code == Some(0), "{code:?} {shown}");
+        Ok(())
+    })
+    .await?;
     dataplane.expect_answer_of("one", "SE1-many-a-7")
 }

@@ -9,6 +9,7 @@ use kube::{Api, Client};
 use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason, Status};
 use rivmesh_e2e::content::Content;
 use rivmesh_e2e::pki::Pki;
+use rivmesh_e2e::platform::binary;
 use rivmesh_e2e::producer::{Listening, Producer};
 use rivmesh_e2e::script::{Answer, Script};
 use serde_json::{Value, json};
@@ -70,6 +71,26 @@ impl World {
         self.administrator.kubectl(arguments)
     }
 
+    /// Runs `kubectl rivmesh` as the administrator, with our command as the plugin; its exit code, and what it prints.
+    pub(crate) fn plugin(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let plugins = self.directory.join("plugins");
+        let plugin = plugins.join("kubectl-rivmesh");
+        if !plugin.exists() {
+            std::fs::create_dir_all(&plugins)?;
+            std::os::unix::fs::symlink(binary("rivmesh")?, &plugin)?;
+        }
+        let output = Command::new(self.programs.join("kubectl"))
+            .arg("rivmesh")
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", &self.directory)
+            .env("PATH", &plugins)
+            .output()
+            .context("kubectl cannot be started")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
+    }
+
     /// The URL of a producer, which answers calls with its name.
     pub(crate) fn url(&self, producer: &str) -> String {
         let (_, found) = self.producers.iter().find(|(name, _)| *name == producer).expect("there are one and two");
@@ -87,8 +108,10 @@ impl World {
             accounts.create(&post, &serde_json::from_value(json!({"metadata": {"name": account}}))?).await?;
         }
         let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), name);
+        let labels = json!({"app.kubernetes.io/part-of": "rivmesh", "app.kubernetes.io/component": "operator"});
         for config_map in ["rivmesh-baseline", "rivmesh-operator-ca"] {
-            config_maps.create(&post, &serde_json::from_value(json!({"metadata": {"name": config_map}}))?).await?;
+            let made = json!({"metadata": {"name": config_map, "labels": labels}});
+            config_maps.create(&post, &serde_json::from_value(made)?).await?;
         }
         let secrets: Api<Secret> = Api::namespaced(client.clone(), name);
         let secret = serde_json::from_value(json!({"metadata": {"name": "rivmesh-operator-tls"}}))?;
