@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod instant;
 mod plain;
+mod producer;
 mod release;
 mod soap;
 mod standalone;
@@ -37,6 +38,7 @@ enum Command {
     Analyze(analyze::Args),
     Call(call::Args),
     Release(release::Args),
+    Producer(producer::Args),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
                 Command::Analyze(args) => analyze::run(&args),
                 Command::Call(args) => call::run(args).await,
                 Command::Release(args) => release::run(args).await,
+                Command::Producer(args) => producer::run(args).await,
             }
         })
     });
