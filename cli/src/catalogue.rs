@@ -24,7 +24,8 @@ pub(crate) struct Surroundings {
     /// both the hierarchy and `*` are searched.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// An HSA unit file beside those of the settings; may be repeated, later ones override earlier ones.
+    /// An HSA unit file beside those of the settings; may be given several times, later ones override
+    /// earlier ones.
     #[arg(long, value_name = "FILE")]
     pub hsa_units: Vec<PathBuf>,
 }

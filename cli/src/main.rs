@@ -8,6 +8,8 @@ mod consumer;
 mod demo;
 mod explain;
 mod instant;
+#[cfg(test)]
+mod options_page;
 mod plain;
 mod producer;
 mod release;

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod args;
 mod call;
 mod caller;
 pub mod config;

@@ -6,17 +6,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use rivmesh_operator::Options;
-use rivmesh_operator::cluster::admission::Policy;
-use rivmesh_operator::cluster::{self, Replica};
-use rivmesh_operator::source::kubernetes::Scope;
 use rivmesh_sync::grpc::ServerIdentity;
 use rivmesh_table::{CompileOptions, InternalHosts, RowLimits};
+
+use crate::Options;
+use crate::cluster::admission::Policy;
+use crate::cluster::{self, Replica};
+use crate::source::kubernetes::Scope;
 
 /// Compiles routing entries, call authorizations and service contracts to routing tables and serves them to dataplanes.
 #[derive(Debug, Parser)]
 #[command(name = "rivmesh-operator", version)]
-pub(crate) struct Args {
+pub struct Args {
     /// Namespace whose objects are read; may be given several times. Without any, the operator's own.
     #[arg(long = "watch-namespace", value_name = "NAMESPACE", conflicts_with = "watch_all_namespaces")]
     watch_namespaces: Vec<String>,
@@ -119,12 +120,12 @@ pub(crate) struct Args {
 
     /// Which messages are logged, such as `info` or `rivmesh_operator=debug`.
     #[arg(long, env = "RIVMESH_LOG", value_name = "FILTER", default_value = "info")]
-    pub(crate) log: String,
+    pub log: String,
 }
 
 /// Where objects come from, and what that takes.
 #[derive(Debug)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// An API server.
     Cluster(Box<cluster::operator::Options>),
     /// A directory of manifests.
@@ -143,7 +144,7 @@ impl Args {
     ///
     /// # Errors
     /// The sentence that says what is missing or does not fit.
-    pub(crate) fn mode(self) -> anyhow::Result<Mode> {
+    pub fn mode(self) -> anyhow::Result<Mode> {
         let certificate = self.tls_cert.clone().zip(self.tls_key.clone());
         let compile = CompileOptions {
             internal: self.internal()?,

@@ -5,6 +5,7 @@
 //! without a dataplane in the same process, and [`cluster`] for a Kubernetes cluster, where statuses are written back.
 
 mod admin;
+pub mod args;
 pub mod cluster;
 pub mod control_plane;
 pub mod debounce;

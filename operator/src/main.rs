@@ -1,16 +1,13 @@
 //! The operator's process: a control plane, its ports, and a log of what happens.
 
-mod args;
-
 use anyhow::Context;
 use clap::Parser;
+use rivmesh_operator::args::{Args, Mode};
 use rivmesh_operator::{ControlPlane, cluster, notice, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
-
-use crate::args::{Args, Mode};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -43,13 +43,26 @@ const GENERATORS: [Generator; 4] = [
     Generator {
         what: "reference pages",
         by: By::CargoWith(
-            &["test", "--quiet", "-p", "rivmesh-dataplane", "-p", "rivmesh-operator", "--lib", "the_page_of"],
+            &[
+                "test",
+                "--quiet",
+                "-p",
+                "rivmesh-dataplane",
+                "-p",
+                "rivmesh-operator",
+                "-p",
+                "rivmesh",
+                "--lib",
+                "--bins",
+                "the_page_of",
+            ],
             "RIVMESH_UPDATE_PAGES",
         ),
         outputs: &[
             "docs/src/reference/log-fields.md",
             "docs/src/reference/metrics.md",
             "docs/src/reference/operator-metrics.md",
+            "docs/src/reference/options.md",
         ],
     },
     Generator { what: "reference of the chart's values", by: By::Us(values::write), outputs: &[values::PAGE] },

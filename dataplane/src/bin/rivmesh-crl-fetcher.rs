@@ -2,47 +2,14 @@
 
 use anyhow::{Context, anyhow};
 use clap::Parser;
-use rivmesh_dataplane::config::parse_duration;
-use rivmesh_dataplane::crl_fetch::{self, Options, Pace, Source};
-use rivmesh_dataplane::telemetry::log::{self, Format, Service};
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use rivmesh_dataplane::crl_fetch::{self, Args, Options, Pace, Source};
+use rivmesh_dataplane::telemetry::log::{self, Service};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// Downloads revocation lists, verifies them, and keeps the last good ones in a directory.
-#[derive(Debug, Parser)]
-#[command(name = "rivmesh-crl-fetcher", version)]
-struct Args {
-    /// A list and the file that it is kept in, as `http://crl.example/ca.crl=ca.crl`; may be given several times.
-    #[arg(long = "source", value_name = "URL=FILE", required = true)]
-    sources: Vec<String>,
-    /// Authorities (PEM) that may have signed the lists; may be given several times.
-    #[arg(long, value_name = "FILE", required = true)]
-    trust: Vec<PathBuf>,
-    /// Authorities (PEM) of servers with https:// URLs.
-    #[arg(long, value_name = "FILE")]
-    https_trust: Option<PathBuf>,
-    /// The directory of the files.
-    #[arg(long, value_name = "DIR")]
-    directory: PathBuf,
-    /// The usual time between two fetches; they come closer together as a list's nextUpdate does.
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
-    interval: Duration,
-    /// Address of the admin port: /livez, /readyz, /metrics.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9902")]
-    admin: SocketAddr,
-    /// How messages are written to standard output: json or text.
-    #[arg(long, env = "RIVMESH_LOG_FORMAT", value_name = "FORMAT", default_value = "json")]
-    log_format: Format,
-    /// Which messages are logged, such as `info` or `rivmesh_dataplane=debug`.
-    #[arg(long, env = "RIVMESH_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
-}
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();

@@ -4,6 +4,7 @@
 //!
 //! A good list is never lost: not to a server that is down, an answer that is cut, forged or out of date, or a full disk.
 
+mod args;
 mod board;
 mod download;
 mod failure;
@@ -14,6 +15,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use args::Args;
 pub use schedule::Pace;
 pub use source::Source;
 
