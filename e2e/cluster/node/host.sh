@@ -91,15 +91,16 @@ release_host() {
     end_box
     ip link del "$LINK" 2>/dev/null || true # the routes go with it
     remove_cgroups
-    rmdir --ignore-fail-on-non-empty $MOUNT_POINTS 2>/dev/null || true
     forget_record
 }
 
-# The last one puts the machine's settings back.
+# The last one puts the machine's settings back and removes the mount points: to
+# remove a directory takes away what is mounted there in the boxes of others.
 forget_record() {
     rm -r "$RECORD"
     # other clusters' records are directories beside it
     if [ -z "$(find "$HOST" -mindepth 1 -maxdepth 1 -type d)" ]; then
+        rmdir --ignore-fail-on-non-empty $MOUNT_POINTS 2>/dev/null || true
         if [ -f "$HOST/sysctls" ]; then sysctl -q -p "$HOST/sysctls"; fi
         rm -r "$HOST"
     fi
