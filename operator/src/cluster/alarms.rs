@@ -63,16 +63,48 @@ fn event(notice: &Notice, replica: &Replica, leads: bool) -> Option<(ObjectRefer
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    #[test]
-    fn what_all_see_is_told_once() {
-        let replica = Replica {
+    use rivmesh_table::{Counts, Digest};
+
+    use super::*;
+    use crate::guard::Held;
+    use crate::rollout::Refused;
+
+    fn replica() -> Replica {
+        Replica {
             name: "rivmesh".to_owned(),
             namespace: "tak".to_owned(),
             pod: "operator-a".to_owned(),
             uid: String::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn every_event_has_its_section_in_the_reference() {
+        let page = include_str!("../../../docs/src/reference/events.md");
+        let sections: Vec<&str> = page.split("\n### ").skip(1).collect();
+        let (pod, release, reason) = ("dataplane-a".to_owned(), String::new(), String::new());
+        let (digest, counts) = (Digest::default(), Counts::default());
+        let held = Held { digest, losses: Vec::new(), counts, gone: Vec::new(), gone_in_all: 0, release };
+        let notices = [
+            Notice::Silent { pod: pod.clone(), epoch: 1 },
+            Notice::Missing { pod: pod.clone() },
+            Notice::Refused { pod, refused: Refused { digest, epoch: 1, slot: None, row: None, reason } },
+            Notice::Held(Arc::new(held)),
+        ];
+        let told = notices.iter().map(|notice| event(notice, &replica(), true).expect("it is told"));
+        let reasons: Vec<String> = told.map(|(_, event)| event.reason).collect();
+        let headings: Vec<&str> = sections.iter().filter_map(|section| section.lines().next()).collect();
+        assert_eq!(headings, reasons);
+        for section in sections {
+            assert!(["**About.**", "**Cause.**", "**Cure.**"].iter().all(|part| section.contains(part)), "{section}");
+        }
+    }
+
+    #[test]
+    fn what_all_see_is_told_once() {
+        let replica = replica();
         let missing = Notice::Missing { pod: "dataplane-a".to_owned() };
         assert!(event(&missing, &replica, false).is_none());
         let (about, told) = event(&missing, &replica, true).expect("the leader tells");
