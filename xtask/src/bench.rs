@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: the proxy's cost per call beside nginx and HAProxy, interleaved in one run.
 //!
 //! Here is only what prepares a run: builds, certificates, which peers are installed. The measuring and the report
-//! are `e2e/bench/run.py`.
+//! are `e2e/bench/run.py`. With `--scale` the control plane is measured instead.
+
+mod scale;
 
 use std::path::Path;
 
@@ -13,6 +15,10 @@ use crate::tools::{HAPROXY, NGINX, OPENSSL, PYTHON};
 
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Measure the way of a change instead, from `kubectl apply` to the first call routed so, with a small catalogue and
+    /// with one of a million rows, on a real API server. Takes some half an hour; with --quick, a few minutes.
+    #[arg(long, conflicts_with = "workloads")]
+    scale: bool,
     /// A few minutes: fewer kinds of work and shorter runs. Enough to see a regression, not to publish.
     #[arg(long)]
     quick: bool,
@@ -26,6 +32,9 @@ pub(crate) struct Options {
 
 /// Builds, makes certificates, measures, prints and writes the report.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.scale {
+        return scale::run(options.quick, options.record.as_deref());
+    }
     let (python, _) = (PYTHON.require()?, OPENSSL.require()?);
     let mut peers = vec!["direct", "rivmesh"];
     let mut skipped = 0;

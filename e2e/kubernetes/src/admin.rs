@@ -8,10 +8,19 @@ use serde_json::Value;
 
 /// The sum of the samples of a metric that have these labels.
 pub(crate) fn metric(admin: SocketAddr, name: &str, labels: &str) -> Result<f64> {
+    let samples = samples(admin, name)?;
+    Ok(samples.iter().filter(|(of, _)| of.contains(labels)).map(|(_, value)| value).sum())
+}
+
+/// All samples of a metric, with their labels as `{name="value",...}`.
+pub(crate) fn samples(admin: SocketAddr, name: &str) -> Result<Vec<(String, f64)>> {
     let text = get(admin, "/metrics")?;
-    let is_it =
-        |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels));
-    Ok(text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    let sample = |line: &str| {
+        let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+        let is_it = labels.is_empty() || labels.starts_with('{');
+        Some((is_it.then(|| labels.to_owned())?, value.parse().ok()?))
+    };
+    Ok(text.lines().filter_map(sample).collect())
 }
 
 /// `/status`.

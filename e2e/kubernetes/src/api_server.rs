@@ -143,6 +143,12 @@ impl ApiServer {
         self.server = None;
     }
 
+    /// The processes that run, by name.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let processes = [("etcd", &self.etcd), ("kube-apiserver", &self.server)];
+        processes.into_iter().filter_map(|(name, process)| Some((name, process.as_ref()?.0.id())))
+    }
+
     /// Sends a signal to etcd.
     pub(crate) fn signal_etcd(&self, signal: Signal) -> Result<()> {
         self.etcd.as_ref().context("etcd is not running")?.signal(signal)

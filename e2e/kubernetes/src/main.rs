@@ -10,6 +10,7 @@ mod api_server;
 mod command;
 mod node;
 mod objects;
+mod scale;
 mod suite;
 mod traffic;
 
@@ -48,6 +49,8 @@ enum Tier {
         #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/cluster-tests"))]
         directory: PathBuf,
     },
+    /// Measure, on a real API server: from `kubectl apply` to the first call routed so, at two sizes of the catalogue.
+    Scale(scale::Options),
 }
 
 #[tokio::main]
@@ -73,5 +76,6 @@ async fn run(arguments: Arguments) -> Result<Tally> {
             let parts = node::Parts { programs, images, directory };
             node::run(parts, filter.as_deref().unwrap_or_default()).await
         }
+        Tier::Scale(options) => scale::run(&programs, &options).await,
     }
 }

@@ -105,8 +105,8 @@ impl Catalogue {
         Self { contracts, consumers, organisations }
     }
 
-    /// Objects with about a hundred routes each, `routes` in all.
-    pub(crate) fn routing_entries(&self, random: &mut Random, routes: usize) -> Vec<Object> {
+    /// Objects with at most `an_object` routes each, `routes` in all.
+    pub(crate) fn routing_entries(&self, random: &mut Random, routes: usize, an_object: usize) -> Vec<Object> {
         let mut objects = Vec::new();
         let mut rows = 0;
         for organisation in &self.organisations {
@@ -114,7 +114,7 @@ impl Catalogue {
                 let producer = format!("{}-{}", organisation.number, short_id(random));
                 let host = format!("tp{:03}.{}.example.se", random.below(1000), organisation.number.to_lowercase());
                 let url = format!("https://{host}/services/{system}/{:08x}", random.next() as u32);
-                for addresses in organisation.addresses.chunks(100 / contracts.len().max(1)) {
+                for addresses in organisation.addresses.chunks(an_object / contracts.len().max(1)) {
                     let spec = RoutingEntrySpec {
                         service_contracts: contracts.iter().map(|n| self.contracts[*n].clone()).collect(),
                         logical_addresses: addresses.to_vec(),

@@ -54,7 +54,7 @@ fn compile(catalogue: &Catalogue, compiler: &mut Compiler, random: &mut Random, 
         seconds += start.seconds();
     };
     feed(catalogue.service_contracts(random));
-    let entries = catalogue.routing_entries(random, rows);
+    let entries = catalogue.routing_entries(random, rows, 100);
     let one = entries.iter().find(|object| is_typical(object)).cloned().expect("there is an object of 5 x 20");
     feed(entries);
     feed(catalogue.authorizations(random, rows));

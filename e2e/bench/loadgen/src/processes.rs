@@ -72,6 +72,12 @@ pub fn own_cpu_s() -> f64 {
     stat(std::process::id()).map_or(0.0, |stat| (stat.user + stat.sys) as f64 / TICKS_PER_SECOND)
 }
 
+/// CPU seconds of the processes that this one has started and waited for.
+#[must_use]
+pub fn ended_children_cpu_s() -> f64 {
+    stat(std::process::id()).map_or(0.0, |stat| stat.children as f64 / TICKS_PER_SECOND)
+}
+
 /// The machine's clock of work; zeros where `/proc/stat` is not readable.
 #[must_use]
 pub fn machine() -> Machine {
@@ -90,6 +96,8 @@ struct Stat {
     parent: u32,
     user: u64,
     sys: u64,
+    /// Of children that were waited for, in both modes.
+    children: u64,
     threads: u64,
 }
 
@@ -104,6 +112,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         parent: fields.get(1)?.parse().ok()?,
         user: fields.get(11)?.parse().ok()?,
         sys: fields.get(12)?.parse().ok()?,
+        children: fields.get(13)?.parse::<u64>().ok()? + fields.get(14)?.parse::<u64>().ok()?,
         threads: fields.get(17)?.parse().ok()?,
     })
 }
@@ -140,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let stat = parse_stat("7 (a) b) S 3 1 1 0 -1 4 0 0 0 0 250 50 0 0 20 0 12 0 1").unwrap();
-        assert_eq!((stat.parent, stat.user, stat.sys, stat.threads), (3, 250, 50, 12));
+        let stat = parse_stat("7 (a) b) S 3 1 1 0 -1 4 0 0 0 0 250 50 7 2 20 0 12 0 1").unwrap();
+        assert_eq!((stat.parent, stat.user, stat.sys, stat.children, stat.threads), (3, 250, 50, 9, 12));
     }
 
     #[test]

@@ -4,13 +4,13 @@
 mod guard;
 mod lease;
 mod outage;
-mod processes;
+pub(crate) mod processes;
 mod scale;
 mod schema;
 mod status;
 mod trust;
 mod watch;
-mod world;
+pub(crate) mod world;
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
-use rivmesh_e2e::consumer::{ClientTls, Consumers, Response, TlsVersion};
+use rivmesh_e2e::consumer::{ClientTls, Connection, Consumers, Response, TlsVersion};
 use rivmesh_e2e::platform::{Platform, binary};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -207,6 +207,11 @@ impl Operator {
         admin::metric(self.platform.admin(), name, labels)
     }
 
+    /// All samples of a metric, with their labels as `{name="value",...}`.
+    pub(crate) fn metrics(&self, name: &str) -> Result<Vec<(String, f64)>> {
+        admin::samples(self.platform.admin(), name)
+    }
+
     /// Whether this replica leads.
     pub(crate) fn leads(&self) -> Result<bool> {
         Ok(self.metric("rivmesh_operator_leader", "")? > 0.5)
@@ -221,22 +226,14 @@ impl Operator {
 impl Dataplane {
     /// Makes a call; the status and the body of the answer.
     pub(crate) fn call(&self, address: &str) -> Result<(u16, String)> {
-        let body = format!(
-            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Header><LogicalAddress \
-             xmlns=\"urn:riv:itintegration:registry:1\">{address}</LogicalAddress></e:Header><e:Body><GetThing \
-             xmlns=\"{CONTRACT}\"/></e:Body></e:Envelope>"
-        );
-        let request = format!(
-            "POST /vp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=UTF-8\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let tls = ClientTls { version: TlsVersion::V13, certificate: Some("allowed".to_owned()), resume: false };
-        let mut connection = Consumers::new(&self.pki).connect(self.consumers, Some(&tls))??;
-        connection.wire().send(request.as_bytes())?;
-        let mut response = Response::default();
-        connection.read_response(&mut response, false, Duration::from_secs(30))?;
+        let response = call(&mut self.connect()?, CONTRACT, address, "close")?;
         Ok((response.status, String::from_utf8_lossy(&response.message.body).into_owned()))
+    }
+
+    /// A new connection of the consumer that the tests' grants name.
+    pub(crate) fn connect(&self) -> Result<Connection> {
+        let tls = ClientTls { version: TlsVersion::V13, certificate: Some("allowed".to_owned()), resume: false };
+        Ok(Consumers::new(&self.pki).connect(self.consumers, Some(&tls))??)
     }
 
     /// Makes a call and expects it to be answered by this producer.
@@ -263,6 +260,24 @@ impl Dataplane {
         let status = admin::status(self.platform.admin())?;
         status["table"]["digest"].as_str().map(str::to_owned).context("there is no table")
     }
+}
+
+/// Makes a call of a contract on an open connection; `after` says what becomes of the connection: `keep-alive`, `close`.
+pub(crate) fn call(connection: &mut Connection, contract: &str, address: &str, after: &str) -> Result<Response> {
+    let body = format!(
+        "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Header><LogicalAddress \
+         xmlns=\"urn:riv:itintegration:registry:1\">{address}</LogicalAddress></e:Header><e:Body><GetThing \
+         xmlns=\"{contract}\"/></e:Body></e:Envelope>"
+    );
+    let request = format!(
+        "POST /vp HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=UTF-8\r\nContent-Length: {}\r\n\
+         Connection: {after}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.wire().send(request.as_bytes())?;
+    let mut response = Response::default();
+    connection.read_response(&mut response, false, Duration::from_secs(30))?;
+    Ok(response)
 }
 
 fn signal_process(id: u32, signal: Signal) -> Result<()> {
