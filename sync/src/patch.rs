@@ -50,7 +50,8 @@ pub(crate) fn pack(bytes: &[u8], base: Option<&[u8]>) -> Bytes {
     }
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
     context.compress2(&mut out, bytes).expect("the buffer has zstd's own bound");
-    out.into()
+    // What is packed is kept, and the bound is many times what a patch takes.
+    out.into_boxed_slice().into()
 }
 
 /// Undoes [`pack`]. Never allocates more than `length` bytes for the result.

@@ -252,7 +252,8 @@ impl Compiler {
         let len = u32::try_from(bytes.len()).expect("row limits keep every shard far below 4 GiB");
         let shard = SlotRef { digest: Digest::of(&bytes), len };
         if self.manifest.slots.insert(slot, shard) != Some(shard) {
-            shards.insert(shard.digest, bytes.into());
+            // Shards are kept for long: without the room that the buffer had to grow.
+            shards.insert(shard.digest, bytes.into_boxed_slice().into());
         }
     }
 
