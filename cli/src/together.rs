@@ -3,7 +3,7 @@
 use rivmesh_crds::{ConditionStatus, ConditionType, Status};
 use rivmesh_dataplane::admin::{ControlPlaneStatus, ObjectStatus};
 use rivmesh_dataplane::app::{self, Running};
-use rivmesh_dataplane::config;
+use rivmesh_dataplane::config::{self, Platform};
 use rivmesh_dataplane::telemetry::log::{self, Format};
 use rivmesh_dataplane::telemetry::metrics::{Metrics, RefusedRows};
 use rivmesh_operator::ledger::{Ledger, ObjectCounts};
@@ -35,12 +35,7 @@ impl Together {
     /// Starts both. Returns when the listeners are bound; the first table follows.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
         let platform = config::load(&setup.config)?;
-        let (control_plane, notices) = ControlPlane::start(Options {
-            manifests: setup.manifests,
-            hsa_units: platform.hsa_units.clone(),
-            compile: CompileOptions { internal: platform.upstream.internal.clone(), ..CompileOptions::default() },
-            state: platform.table.directory.clone(),
-        })?;
+        let (control_plane, notices) = ControlPlane::start(control_plane_options(setup.manifests, platform))?;
         let (ledger, counted) = (control_plane.ledger(), control_plane.ledger());
         let dataplane = app::start(app::Options {
             config: setup.config,
@@ -61,6 +56,20 @@ impl Together {
     /// Ends both in order. Returns how many connections had to be cut.
     pub(crate) async fn drain(self) -> usize {
         self.dataplane.drain().await
+    }
+}
+
+/// What the control plane needs to know of the platform: tables are for its environment.
+fn control_plane_options(manifests: PathBuf, platform: Platform) -> Options {
+    Options {
+        manifests,
+        hsa_units: platform.hsa_units,
+        compile: CompileOptions {
+            environment: Some(platform.environment),
+            internal: platform.upstream.internal,
+            ..CompileOptions::default()
+        },
+        state: platform.table.directory,
     }
 }
 
@@ -106,4 +115,25 @@ fn is_ready(status: &Status) -> bool {
 
 fn hostname() -> String {
     std::fs::read_to_string("/etc/hostname").map_or_else(|_| "standalone".to_owned(), |name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_for_the_platforms_environment() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join("platform.yaml");
+        let settings = include_str!("../testdata/platform.yaml");
+        for (settings, expected) in [
+            (settings.to_owned(), "test"),
+            (settings.replace("platform: {", "platform: {environment: production, "), "production"),
+        ] {
+            std::fs::write(&file, settings).expect("written");
+            let platform = config::load(&file).expect("good");
+            let options = control_plane_options("manifests".into(), platform);
+            assert_eq!(options.compile.environment.map(String::from).as_deref(), Some(expected));
+        }
+    }
 }

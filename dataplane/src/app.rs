@@ -97,8 +97,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     tasks.spawn(upkeep::table_readiness(ready, waiting, events, feed.clone(), has_operator, max_stale));
     tasks.spawn(upkeep::table_news(shared.clone(), feed.clone(), readiness.clone()));
     tasks.spawn(upkeep::follow_files(shared.clone(), options.config, signal.clone()));
-    let environment = settings.platform.environment.0.clone();
-    let identity = Identity { pod: options.pod, pod_uid: options.pod_uid, environment };
+    let environment = settings.platform.environment.clone();
+    let identity = Identity { pod: options.pod, pod_uid: options.pod_uid, environment: Some(environment) };
     tasks.spawn(follow(options.operator, identity, settings.platform.table.directory.clone(), table.clone(), status));
 
     let admin = serve_admin(&settings, &shared, &readiness, options.control_plane, &listeners)?;
@@ -111,7 +111,7 @@ fn service(settings: &Settings, pod: &str) -> Service {
     let about = &settings.platform;
     Service {
         name: about.name.clone(),
-        environment: about.environment.0.clone(),
+        environment: about.environment.to_string(),
         hsa_id: about.hsa_id.to_string(),
         host: pod.to_owned(),
     }
@@ -146,7 +146,7 @@ async fn follow(
             feed::run(feed, move || current.load_full(), install, status, std::future::pending()).await;
         }
         None => {
-            upkeep::serve_stored(store, install, &status).await;
+            upkeep::serve_stored(store, identity.environment, install, &status).await;
             // The status stays what it is for as long as the process lives.
             std::future::pending::<()>().await;
         }
@@ -184,7 +184,7 @@ fn platform_info(settings: &Settings, listeners: &[(Arc<str>, SocketAddr)]) -> P
     PlatformInfo {
         name: about.name.clone(),
         hsa_id: about.hsa_id.to_string(),
-        environment: about.environment.0.clone(),
+        environment: about.environment.to_string(),
         listeners: listeners.iter().map(info).collect(),
     }
 }

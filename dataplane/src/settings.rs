@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rivmesh_rivta::Texts;
+use rivmesh_table::Environment;
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, Faults, Language, Listener, ListenerKind, Platform};
@@ -71,6 +72,20 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// `platform.yaml` moves a running process to another environment.
+    #[error(
+        "{}: platform.environment changes from {from} to {to}: a running process stays in its environment, since tables \
+         and trust of two environments never mix; restart it, or take the change back",
+        file.display()
+    )]
+    Environment {
+        /// `platform.yaml`.
+        file: PathBuf,
+        /// The environment that the process is in.
+        from: Environment,
+        /// The one that the file says.
+        to: Environment,
+    },
 }
 
 /// Loads `platform.yaml` and all files that it names.
@@ -89,7 +104,7 @@ pub(crate) fn load_with(path: &Path, clock: Clock) -> Result<Settings, SettingsE
         .iter()
         .map(|listener| ListenerRuntime::build(listener.clone(), &platform, &files, &clock, None))
         .collect::<Result<_, _>>()?;
-    let upstream = UpstreamTls::build(&platform.upstream, &files, platform.environment.is_production(), &clock, None)?;
+    let upstream = UpstreamTls::build(&platform.upstream, &files, platform.is_production(), &clock, None)?;
     Ok(Settings {
         listeners,
         upstream,
@@ -108,26 +123,27 @@ impl Settings {
     /// shared with them.
     ///
     /// # Errors
-    /// The first file that is wrong.
+    /// The first file that is wrong, or a change of the environment.
     pub fn reload(&self, path: &Path) -> Result<Option<Self>, SettingsError> {
         let wanted = config::load(path)?;
+        if let Some((from, to)) = Environment::clash(Some(&self.platform.environment), Some(&wanted.environment)) {
+            let (file, from, to) = (path.to_owned(), from.clone(), to.clone());
+            return Err(SettingsError::Environment { file, from, to });
+        }
         let files = Files::read(wanted.files())?;
         if wanted == self.platform && files.same(&self.files) {
             return Ok(None);
         }
-        let production = wanted.environment.is_production();
-        // What was let in for tests is asked again for production, although its files are the same.
-        let may_share = production == self.platform.environment.is_production();
         let listener = |running: &Arc<ListenerRuntime>| {
             let Some(wanted_listener) = wanted.listeners.iter().find(|other| other.name == running.config.name) else {
                 return Ok(running.clone());
             };
             let config = Listener { address: running.config.address, ..wanted_listener.clone() };
-            ListenerRuntime::build(config, &wanted, &files, &self.clock, Some(running).filter(|_| may_share))
+            ListenerRuntime::build(config, &wanted, &files, &self.clock, Some(running))
         };
         let listeners = self.listeners.iter().map(listener).collect::<Result<_, _>>()?;
-        let previous = Some(&self.upstream).filter(|_| may_share);
-        let upstream = UpstreamTls::build(&wanted.upstream, &files, production, &self.clock, previous)?;
+        let (upstream, production) = (&wanted.upstream, wanted.is_production());
+        let upstream = UpstreamTls::build(upstream, &files, production, &self.clock, Some(&self.upstream))?;
         Ok(Some(Self {
             listeners,
             upstream,
@@ -165,7 +181,7 @@ impl ListenerRuntime {
         clock: &Clock,
         previous: Option<&Arc<Self>>,
     ) -> Result<Arc<Self>, MaterialError> {
-        let production = platform.environment.is_production();
+        let production = platform.is_production();
         let tls = config
             .tls()
             .map(|tls| {

@@ -10,7 +10,7 @@ use crate::telemetry::table::{RowCounts, TableInfo, TableSource};
 use crate::tls;
 use rivmesh_sync::disk::{Directory, Store, Stored};
 use rivmesh_sync::feed::{FeedStatus, Source};
-use rivmesh_table::Table;
+use rivmesh_table::{Environment, Table};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -26,6 +26,7 @@ const FRESHEN: Duration = Duration::from_secs(5);
 /// Serves the table on disk, for a dataplane without an operator. Ends when it has been loaded; the status remains.
 pub(crate) async fn serve_stored(
     directory: Option<PathBuf>,
+    environment: Option<Environment>,
     install: impl FnOnce(Arc<Table>),
     status: &watch::Sender<FeedStatus>,
 ) {
@@ -33,7 +34,7 @@ pub(crate) async fn serve_stored(
         status.send_modify(|s| s.store_error = Some("there is neither an operator nor a table directory".to_owned()));
         return;
     };
-    match tokio::task::spawn_blocking(move || load(directory)).await {
+    match tokio::task::spawn_blocking(move || load(directory, environment.as_ref())).await {
         Ok(Ok(Some(stored))) => {
             let digest = stored.table.digest();
             install(Arc::new(stored.table));
@@ -49,9 +50,9 @@ pub(crate) async fn serve_stored(
     }
 }
 
-fn load(directory: PathBuf) -> Result<Option<Stored>, String> {
+fn load(directory: PathBuf, environment: Option<&Environment>) -> Result<Option<Stored>, String> {
     let files = Directory::open(directory).map_err(|e| e.to_string())?;
-    Store::new(files).load().map_err(|e| e.to_string())
+    Store::new(files).load(environment).map_err(|e| e.to_string())
 }
 
 /// Keeps the pod unready until its table may be used: an operator has sent or confirmed it, or it came from disk and no
@@ -76,7 +77,7 @@ pub(crate) async fn table_readiness(
         }
         let stale_at = max_stale.map(|limit| last_connected + limit);
         let blocked = match status.source {
-            Source::None => Some(status.store_error.or(status.last_error).unwrap_or_else(|| "no table yet".to_owned())),
+            Source::None => Some(why_no_table(&status)),
             Source::Disk if has_operator && !status.operator_answered && now < disk_counts_from => {
                 Some("the table from disk waits for an operator's word".to_owned())
             }
@@ -102,6 +103,14 @@ pub(crate) async fn table_readiness(
             () = tokio::time::sleep_until(wake) => {}
         }
     }
+}
+
+/// What stands in the way of a first table: on disk, of those that were offered, on the way to an operator.
+fn why_no_table(status: &FeedStatus) -> String {
+    let refused = status.refused.as_ref().map(ToString::to_string);
+    let reasons = [status.store_error.clone(), refused, status.last_error.clone()];
+    let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+    if reasons.is_empty() { "no table yet".to_owned() } else { reasons.join("; ") }
 }
 
 /// Tells log and metrics about tables and readiness as they change.
@@ -194,4 +203,19 @@ fn show_expiries(shared: &Shared, settings: &Settings) {
         at: e.at,
     };
     shared.metrics.set_expiries("settings", settings.expiries().into_iter().map(expiry).collect());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_table_says_everything_that_stands_in_the_way() {
+        let mut status = FeedStatus::default();
+        assert_eq!(why_no_table(&status), "no table yet");
+        status.last_error = Some("the operator cannot be reached".to_owned());
+        assert_eq!(why_no_table(&status), "the operator cannot be reached");
+        status.store_error = Some("it holds a table of environment test".to_owned());
+        assert_eq!(why_no_table(&status), "it holds a table of environment test; the operator cannot be reached");
+    }
 }

@@ -55,7 +55,7 @@ fn values_arrive_as_they_were_meant() {
     assert!(!everything.routing.hierarchy && everything.routing.default);
     assert_eq!(everything.listeners.len(), 5);
     assert_eq!(everything.upstream.overrides.len(), 2);
-    assert!(of("production").environment.is_production());
+    assert!(of("production").is_production());
     assert_eq!(of("no-autoscaler").timeouts.drain, Duration::from_secs(120));
     assert_eq!(of("calls-in-flight").workers.get(), 3, "2.5 CPUs, rounded up");
     assert_eq!(of("production").workers.get(), 2);

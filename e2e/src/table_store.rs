@@ -6,14 +6,16 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use rivmesh_sync::disk::{Directory, Store};
-use rivmesh_table::Table;
 use rivmesh_table::handmade::{Handmade, HandmadeAuthorization, HandmadeRoute};
+use rivmesh_table::{Environment, Manifest, Table};
 use serde::{Deserialize, Serialize};
 
 /// The rows of a hand-made table.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rows {
+    /// The environment that the table is for; none if it does not say.
+    pub environment: Option<Environment>,
     /// Routes.
     pub routes: Vec<RouteRow>,
     /// Authorisations.
@@ -69,6 +71,7 @@ pub fn write(directory: &Path, rows: &Rows) -> Result<()> {
     let handmade =
         Handmade { routes: routes.collect(), authorizations: authorizations.collect(), ..Handmade::default() };
     let (manifest, shards) = handmade.build();
+    let manifest = Manifest { environment: rows.environment.clone(), ..manifest };
     let table = Table::assemble(&manifest, None, &mut |digest| shards.get(&digest).cloned())?;
     Store::new(Directory::open(directory)?).save(&table, SystemTime::now())?;
     Ok(())

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use rivmesh_sync::grpc::ServerIdentity;
-use rivmesh_table::{CompileOptions, InternalHosts, RowLimits};
+use rivmesh_table::{CompileOptions, Environment, InternalHosts, RowLimits};
 
 use crate::Options;
 use crate::cluster::admission::Policy;
@@ -26,9 +26,10 @@ pub struct Args {
     #[arg(long)]
     watch_all_namespaces: bool,
 
-    /// The environment that is served, as production; dataplanes of another one are refused.
+    /// The environment that is served, as production; with --manifests too. Tables name it: dataplanes of another
+    /// environment are refused, and refuse them.
     #[arg(long, value_name = "NAME", default_value = "test")]
-    environment: String,
+    environment: Environment,
 
     /// Prefix of the objects that the operator uses: its leases, Secret and ConfigMaps.
     #[arg(long, value_name = "NAME", default_value = "rivmesh")]
@@ -147,6 +148,7 @@ impl Args {
     pub fn mode(self) -> anyhow::Result<Mode> {
         let certificate = self.tls_cert.clone().zip(self.tls_key.clone());
         let compile = CompileOptions {
+            environment: Some(self.environment.clone()),
             internal: self.internal()?,
             max_rows: RowLimits { per_namespace: self.max_rows_per_namespace, total: self.max_rows },
         };
@@ -246,6 +248,26 @@ mod tests {
         assert_eq!(options.policy.accounts, ["system:serviceaccount:tak:proxy"]);
         assert_eq!(options.names[0], "region-operator.tak.svc");
         assert_eq!(options.dataplane_service, "region-dataplane");
+    }
+
+    #[test]
+    fn both_sources_are_of_an_environment_which_is_test_unless_said() {
+        let directory = ["--manifests=m", "--tls-cert=c", "--tls-key=k", "--any-client"];
+        for (arguments, expected) in [(&[][..], "test"), (&["--environment=production"], "production")] {
+            let options = cluster(arguments);
+            assert_eq!(options.policy.environment.as_str(), expected);
+            assert_eq!(options.compile.environment, Some(options.policy.environment));
+            match parse(&[&directory[..], arguments].concat()).expect("good") {
+                Mode::Directory { options, .. } => {
+                    assert_eq!(options.compile.environment.map(String::from).as_deref(), Some(expected));
+                }
+                Mode::Cluster(_) => panic!("a directory was given"),
+            }
+        }
+        for bad in ["--environment=", "--environment= test", "--environment=te\nst"] {
+            let error = format!("{:#}", parse(&[&directory[..], &[bad]].concat()).expect_err(bad));
+            assert!(error.contains("--environment") && error.contains("1 to 63 bytes"), "{error}");
+        }
     }
 
     #[test]

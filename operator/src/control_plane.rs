@@ -45,6 +45,7 @@ pub struct ControlPlane {
     pipe_server: JoinHandle<()>,
     published: watch::Receiver<Option<Arc<Published>>>,
     ledger: Arc<Ledger>,
+    gate: Arc<OpenGate>,
 }
 
 impl ControlPlane {
@@ -65,13 +66,14 @@ impl ControlPlane {
         };
         let ledger = Arc::new(Ledger::new());
         let notices = ledger.notices();
+        let gate = Arc::new(OpenGate { environment: options.compile.environment.clone() });
         let publisher = publish::start(options.compile, guard, ledger.clone(), Box::new(drop))?;
         let batches = publisher.inputs.clone();
         let directory = Directory::new(manifests, options.hsa_units);
         let watch = watch_directory(directory, move |batch| batches.send(Input::Batch(batch)).is_ok())?;
 
         let (pipe, listener) = pipe();
-        let service = TableSync::new(publisher.published.clone(), ledger.clone(), Arc::new(OpenGate));
+        let service = TableSync::new(publisher.published.clone(), ledger.clone(), gate.clone());
         let pipe_server = tokio::spawn(async move {
             if let Err(error) = grpc::serve(service, listener, std::future::pending()).await {
                 tracing::error!(%error, "the table service of this process failed");
@@ -85,6 +87,7 @@ impl ControlPlane {
             pipe_server,
             published: publisher.published,
             ledger,
+            gate,
         };
         Ok((control_plane, notices))
     }
@@ -96,7 +99,7 @@ impl ControlPlane {
 
     /// The service for dataplanes elsewhere; see [`crate::serve`].
     pub fn service(&self) -> TableSync {
-        TableSync::new(self.published.clone(), self.ledger.clone(), Arc::new(OpenGate))
+        TableSync::new(self.published.clone(), self.ledger.clone(), self.gate.clone())
     }
 
     /// What is going on; the receiver learns of every change.

@@ -3,7 +3,8 @@
 //! the price is that revocations wait too, and the alert says so.
 //!
 //! What counts as the table before is kept outside the process, by a [`Keeper`], so that a restart does not forget it: in
-//! a directory of files, or where an operator keeps it in its cluster. A held table is released by its digest.
+//! a directory of files, or where an operator keeps it in its cluster. A held table is released by its digest. While two
+//! versions of the operator are at work, baseline and release are of both, so a table is named by what both call it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rivmesh_table::{Counts, Digest, Manifest, ObjectId};
+use rivmesh_table::{Counts, Digest, FORMATS, Manifest, OLDEST_FORMAT, ObjectId};
 use serde::{Deserialize, Serialize};
 
 /// A kind that loses no more than this many rows is never held.
@@ -28,7 +29,7 @@ const RELEASE: &str = "release";
 /// The table that shrinking is measured against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Its digest.
+    /// Its [`name`].
     pub digest: Digest,
     /// What it holds.
     pub counts: Counts,
@@ -61,7 +62,7 @@ pub struct Guard {
 /// A table that is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Its digest: what a release must name.
+    /// Its [`name`]: what a release names.
     pub digest: Digest,
     /// What shrank too much, at least one kind.
     pub losses: Vec<Loss>,
@@ -110,6 +111,11 @@ impl fmt::Display for Held {
     }
 }
 
+/// The digest that a table has in the oldest format: the one that every replica knows, also of the version before.
+pub fn name(manifest: &Manifest) -> Digest {
+    manifest.digest_in(OLDEST_FORMAT)
+}
+
 /// What shrank too much from one table to the next.
 pub fn losses(before: &Counts, after: &Counts) -> Vec<Loss> {
     let kinds = [
@@ -152,7 +158,13 @@ impl Guard {
     pub fn judge(&self, manifest: &Manifest) -> Result<(), Vec<Loss>> {
         let Some(baseline) = &self.baseline else { return Ok(()) };
         let losses = losses(&baseline.counts, &manifest.counts);
-        if losses.is_empty() || self.released.contains(&manifest.digest()) { Ok(()) } else { Err(losses) }
+        if losses.is_empty() || self.is_released(manifest) { Ok(()) } else { Err(losses) }
+    }
+
+    /// Whoever released it may go by the digest of any format: that of a log or of another version.
+    fn is_released(&self, manifest: &Manifest) -> bool {
+        !self.released.is_empty()
+            && FORMATS.into_iter().any(|format| self.released.contains(&manifest.digest_in(format)))
     }
 
     /// This table was published: it is what the next one is measured against.
@@ -160,7 +172,7 @@ impl Guard {
     /// # Errors
     /// When it could not be written down; the guard works on, but a restart would go by the one before.
     pub fn published(&mut self, manifest: &Manifest) -> io::Result<()> {
-        let baseline = Baseline { digest: manifest.digest(), counts: manifest.counts };
+        let baseline = Baseline { digest: name(manifest), counts: manifest.counts };
         self.baseline = Some(baseline);
         self.released.clear();
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.keep(&baseline))
@@ -291,6 +303,27 @@ mod tests {
         assert_eq!(guard.judge(&manifest(0, 0)), Ok(()));
         guard.published(&manifest(0, 0)).expect("written");
         assert_eq!(Guard::open(directory.path()).expect("opened").judge(&manifest(0, 0)), Ok(()));
+    }
+
+    #[test]
+    fn a_table_goes_by_the_name_that_the_version_before_knows_and_is_released_by_any() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut guard = Guard::open(directory.path()).expect("opened");
+        let environment = Some("production".parse().expect("a name"));
+        let full = Manifest { environment: environment.clone(), ..manifest(1000, 0) };
+        guard.published(&full).expect("written");
+        let written = fs::read_to_string(directory.path().join(BASELINE)).expect("readable");
+        // As the version before would write it: an upgrade, and a step back, find the baseline as it was.
+        let before = Manifest { format: OLDEST_FORMAT, environment: None, ..full };
+        assert!(written.contains(&before.digest().to_string()), "{written}");
+
+        let shrunk = Manifest { environment, ..manifest(0, 0) };
+        for format in FORMATS {
+            let mut guard = Guard::open(directory.path()).expect("opened");
+            assert!(guard.judge(&shrunk).is_err());
+            guard.release(shrunk.digest_in(format));
+            assert_eq!(guard.judge(&shrunk), Ok(()), "released by its digest in format {format}");
+        }
     }
 
     #[test]

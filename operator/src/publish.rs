@@ -15,7 +15,7 @@ use rivmesh_table::{CompileOptions, Compiler, Digest, Manifest, ObjectId, Verdic
 use tokio::sync::watch;
 
 use crate::debounce::Debounce;
-use crate::guard::{Guard, Held};
+use crate::guard::{self, Guard, Held};
 use crate::ledger::Ledger;
 use crate::source::{Batch, Change, Reach};
 
@@ -193,13 +193,14 @@ impl Desk {
             return;
         }
         if let Err(losses) = self.guard.judge(&manifest) {
+            let digest = guard::name(&manifest);
             let held = Held {
-                digest: manifest.digest(),
+                digest,
                 losses,
                 counts: manifest.counts,
                 gone: self.gone.iter().take(NAMED_GONE).cloned().collect(),
                 gone_in_all: self.gone.len(),
-                release: self.guard.how_to_release(manifest.digest()),
+                release: self.guard.how_to_release(digest),
             };
             self.ledger.held(held, Timestamp::now());
             let named: BTreeSet<Digest> = manifest.slots.values().map(|shard| shard.digest).collect();

@@ -8,8 +8,10 @@ use rivmesh_crds::{ConditionStatus, ConditionType, Reason};
 use rivmesh_operator::ledger::Snapshot;
 use rivmesh_operator::notice::Notice;
 use rivmesh_operator::{ControlPlane, Options};
+use rivmesh_sync::Identity;
 use rivmesh_sync::feed::Source;
 use rivmesh_sync::wire::{self, client_message, server_message};
+use rivmesh_table::{CompileOptions, Environment, OLDEST_FORMAT};
 use support::{Dataplane, route, route_id, soon, write};
 use tempfile::TempDir;
 
@@ -34,9 +36,14 @@ impl World {
     }
 
     fn start(&self) -> ControlPlane {
+        self.start_in(None)
+    }
+
+    fn start_in(&self, environment: Option<Environment>) -> ControlPlane {
         let (manifests, state) = (self.manifests.path().to_owned(), Some(self.state.path().to_owned()));
+        let compile = CompileOptions { environment, ..CompileOptions::default() };
         let (control_plane, _) =
-            ControlPlane::start(Options { manifests, state, ..Options::default() }).expect("starts");
+            ControlPlane::start(Options { manifests, state, compile, ..Options::default() }).expect("starts");
         control_plane
     }
 
@@ -209,6 +216,69 @@ async fn a_refusal_by_a_dataplane_reaches_the_objects_that_wait_for_it() {
     let applied = wire::Applied { digest: manifest.digest };
     stream.send(say(client_message::Kind::Applied(applied))).await.expect("sent");
     until_condition(&control_plane, "a", ConditionType::Ready, ConditionStatus::True, Reason::Ready).await;
+}
+
+#[tokio::test]
+async fn a_dataplane_that_reads_an_older_format_counts_like_any_other() {
+    let world = World::new();
+    world.write("a.yaml", &route("a", 1, "https://one.example/x"));
+    let control_plane = world.start_in(Some("test".parse().expect("a name")));
+    let dataplane = world.dataplane(&control_plane);
+    until_condition(&control_plane, "a", ConditionType::Programmed, ConditionStatus::True, Reason::Programmed).await;
+
+    let mut old = soon("a stream", control_plane.connector().open()).await.expect("opens");
+    let say = |kind| wire::ClientMessage { kind: Some(kind) };
+    let formats = OLDEST_FORMAT..=OLDEST_FORMAT;
+    let hello = wire::Hello {
+        pod: "old-pod".to_owned(),
+        oldest_format: *formats.start(),
+        newest_format: *formats.end(),
+        ..Default::default()
+    };
+    old.send(say(client_message::Kind::Hello(hello))).await.expect("sent");
+    world.write("a.yaml", &route("a", 1, "https://two.example/x"));
+    for url in ["https://one.example/x", "https://two.example/x"] {
+        let message = soon("a manifest", old.receive()).await.expect("received").expect("not ended");
+        let Some(server_message::Kind::Manifest(manifest)) = message.kind else { panic!("{message:?}") };
+        dataplane.until_url(url).await;
+        let called = dataplane.table().manifest().digest_in(OLDEST_FORMAT);
+        assert_eq!(manifest.digest, called.as_bytes().as_slice(), "the same table in its own words");
+        if url == "https://two.example/x" {
+            assert_ne!(
+                condition(&control_plane, "a", ConditionType::Programmed).map(|(status, _)| status),
+                Some(ConditionStatus::True),
+                "the old one is waited for"
+            );
+        }
+        let applied = wire::Applied { digest: manifest.digest };
+        old.send(say(client_message::Kind::Applied(applied))).await.expect("sent");
+    }
+    until_condition(&control_plane, "a", ConditionType::Ready, ConditionStatus::True, Reason::Ready).await;
+    let snapshot = control_plane.snapshots().borrow().clone();
+    let published = snapshot.published.expect("published").digest;
+    let applied: Vec<_> = snapshot.dataplanes.iter().map(|dataplane| dataplane.applied).collect();
+    assert_eq!(applied, [Some(published); 2], "both have the one table that is published");
+    dataplane.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_is_for_one_environment_and_nobody_in_another_gets_it() {
+    let world = World::new();
+    world.write("a.yaml", &route("a", 1, "https://one.example/x"));
+    let control_plane = world.start_in(Some("production".parse().expect("a name")));
+    let named = |name: &str| Identity { environment: Some(name.parse().expect("a name")), ..Identity::named(name) };
+    let ours = Dataplane::start_as(named("Production"), control_plane.connector(), None);
+    ours.until_url("https://one.example/x").await;
+    let environment = ours.table().manifest().environment.clone();
+    assert_eq!(environment.map(String::from).as_deref(), Some("production"));
+    ours.stop().await;
+
+    let other = Dataplane::start_as(named("test"), control_plane.connector(), None);
+    let status = other.until("a refusal", |status| status.last_error.is_some()).await;
+    let words = status.last_error.expect("there is one");
+    assert!(words.contains("serves environment production") && words.contains("belongs to test"), "{words}");
+    assert!(other.table().is_empty());
+    other.stop().await;
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 //! and what became of it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rivmesh_table::{Digest, FORMAT, Manifest, SlotId, Table};
+use rivmesh_table::{Digest, Environment, FORMATS, Manifest, SlotId, Table};
 
 use crate::transfer::Parcel;
 use crate::wire::server_message::Kind;
@@ -35,8 +36,8 @@ pub struct Identity {
     pub pod: String,
     /// The uid of its pod; empty outside a cluster.
     pub pod_uid: String,
-    /// The environment that it belongs to, as production. Empty where environments are not told apart.
-    pub environment: String,
+    /// The environment that it belongs to. None where environments are not told apart.
+    pub environment: Option<Environment>,
 }
 
 impl Identity {
@@ -50,6 +51,7 @@ impl Identity {
 #[derive(Debug)]
 pub struct Client {
     identity: Identity,
+    formats: RangeInclusive<u32>,
     phase: Phase,
     /// The manifest refused last: if it comes again its shards are asked for whole, in case a patch was at fault.
     refused: Option<Digest>,
@@ -87,7 +89,12 @@ struct Wanted {
 impl Client {
     /// This dataplane, without a stream.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, phase: Phase::Offline, refused: None }
+        Self::reading(identity, FORMATS)
+    }
+
+    /// The same, of a version that reads other formats than this one: some of [`FORMATS`].
+    pub fn reading(identity: Identity, formats: RangeInclusive<u32>) -> Self {
+        Self { identity, formats, phase: Phase::Offline, refused: None }
     }
 
     /// A stream was opened: the message that must be sent first. `table` is the one in service.
@@ -98,9 +105,9 @@ impl Client {
         message(client_message::Kind::Hello(wire::Hello {
             pod: self.identity.pod.clone(),
             pod_uid: self.identity.pod_uid.clone(),
-            environment: self.identity.environment.clone(),
-            oldest_format: FORMAT,
-            newest_format: FORMAT,
+            environment: self.identity.environment.clone().map(String::from).unwrap_or_default(),
+            oldest_format: *self.formats.start(),
+            newest_format: *self.formats.end(),
             applied: convert::optional_to_wire(held(table)),
         }))
     }
@@ -165,7 +172,11 @@ impl Client {
         if held(table) == Some(digest) {
             return Ok(vec![Action::Send(applied(digest)), Action::UpToDate(offer.epoch)]);
         }
-        let manifest = match read_manifest(offer, digest, table) {
+        let read = read_manifest(offer, digest, table).and_then(|manifest| {
+            self.judge(&manifest).map_err(|reason| Refusal::whole(digest, reason))?;
+            Ok(manifest)
+        });
+        let manifest = match read {
             Ok(manifest) => manifest,
             Err(refusal) => {
                 self.refused = Some(digest);
@@ -195,6 +206,26 @@ impl Client {
         self.phase =
             Phase::Fetching(Fetch { epoch: offer.epoch, digest, manifest, wanted, parcels: Vec::new(), heard: now });
         Ok(vec![Action::Send(message(client_message::Kind::Need(need)))])
+    }
+
+    /// Whether this dataplane may have the table at all.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    fn judge(&self, manifest: &Manifest) -> Result<(), String> {
+        let (format, formats) = (manifest.format, &self.formats);
+        if !formats.contains(&format) {
+            let (oldest, newest) = (formats.start(), formats.end());
+            return Err(format!("the table has format {format}, and this dataplane reads {oldest} to {newest}"));
+        }
+        // A table of an operator that does not name its environment yet passes: it has judged this dataplane's.
+        match Environment::clash(self.identity.environment.as_ref(), manifest.environment.as_ref()) {
+            None => Ok(()),
+            Some((ours, theirs)) => Err(format!(
+                "the table is of environment {theirs} and this dataplane belongs to {ours}: environments never mix, so \
+                 connect it to an operator of its own"
+            )),
+        }
     }
 
     fn shard(&mut self, shard: wire::Shard, now: Duration) -> Result<Vec<Action>, String> {
@@ -255,9 +286,6 @@ fn read_manifest(offer: &wire::Manifest, digest: Digest, table: &Table) -> Resul
         return Err(refuse(format!("the manifest's bytes have the digest {}", Digest::of(&bytes))));
     }
     let manifest = Manifest::decode(&bytes).map_err(|error| refuse(error.to_string()))?;
-    if manifest.format != FORMAT {
-        return Err(refuse(format!("the table has format {}, and this dataplane reads {FORMAT}", manifest.format)));
-    }
     let lengths = || manifest.slots.values().map(|shard| shard.len);
     if let Some(longest) = lengths().max().filter(|longest| *longest as usize > limits::MAX_SHARD_BYTES) {
         return Err(refuse(format!("a shard has {longest} bytes, more than {}", limits::MAX_SHARD_BYTES)));

@@ -2,7 +2,7 @@
 //! deals in digests and slots that are well-formed.
 
 use bytes::Bytes;
-use rivmesh_table::{Digest, SlotId};
+use rivmesh_table::{Digest, Environment, NoEnvironment, SlotId};
 
 /// The digest in a message.
 ///
@@ -27,6 +27,15 @@ pub(crate) fn optional_digest(bytes: &[u8]) -> Result<Option<Digest>, String> {
 /// The sentence for the peer when there is no such slot.
 pub(crate) fn slot(number: u32) -> Result<SlotId, String> {
     u16::try_from(number).ok().and_then(SlotId::new).ok_or_else(|| format!("there is no slot {number}"))
+}
+
+/// The environment in a message, which may be empty.
+///
+/// # Errors
+/// The sentence for the peer when this is not how an environment is named.
+pub(crate) fn environment(text: &str) -> Result<Option<Environment>, String> {
+    let unusable = |error: NoEnvironment| format!("the environment of the dataplane cannot be compared: {error}");
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(unusable) }
 }
 
 /// A digest as a message carries it.
@@ -68,6 +77,13 @@ mod tests {
         assert_eq!(optional_digest(&[]), Ok(None));
         assert!(optional_digest(&[0]).is_err());
         assert!(slot(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn an_environment_that_cannot_be_compared_is_told() {
+        assert_eq!(environment(""), Ok(None));
+        assert_eq!(environment("test").map(|name| name.map(String::from)), Ok(Some("test".to_owned())));
+        assert!(environment(&"x".repeat(64)).is_err_and(|words| words.contains("1 to 63 bytes")));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rivmesh_table::{Digest, Table};
+use rivmesh_table::{Digest, Environment, Table};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -78,7 +78,7 @@ pub async fn run(
     let mut save = None;
     let started = Instant::now();
     if let Some(path) = feed.store {
-        let (store, stored) = open_store(path, &status).await;
+        let (store, stored) = open_store(path, feed.identity.environment.clone(), &status).await;
         if let Some(stored) = stored {
             info!(table = %stored.table.digest(), "serving the last good table from disk");
             status.send_modify(|status| {
@@ -247,12 +247,16 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
     }
 }
 
-/// The store at `path` and what it holds; neither when the directory cannot be used.
-async fn open_store(path: PathBuf, status: &watch::Sender<FeedStatus>) -> (Option<Store<Directory>>, Option<Stored>) {
+/// The store at `path` and what it holds for this environment; neither when the directory cannot be used.
+async fn open_store(
+    path: PathBuf,
+    environment: Option<Environment>,
+    status: &watch::Sender<FeedStatus>,
+) -> (Option<Store<Directory>>, Option<Stored>) {
     let opened = tokio::task::spawn_blocking(move || {
         let directory = Directory::open(&path);
         let mut store = Store::new(directory.map_err(|error| unusable(&path, &error))?);
-        let stored = store.load();
+        let stored = store.load(environment.as_ref());
         Ok((store, stored))
     });
     let opened = opened.await.unwrap_or_else(|error| Err(format!("reading the table store failed: {error}")));

@@ -21,8 +21,7 @@ pub const MAX_CLIENT_MESSAGE_BYTES: usize = 4 << 20;
 /// The longest pod name in a hello, in bytes: that of a Kubernetes name.
 pub const MAX_POD_NAME: usize = 253;
 
-/// The longest name of an environment in a hello, in bytes.
-pub const MAX_ENVIRONMENT: usize = 63;
+pub use rivmesh_table::MAX_ENVIRONMENT;
 
 /// The longest reason in a refusal, in bytes.
 pub const MAX_REASON: usize = 1024;

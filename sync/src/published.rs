@@ -1,12 +1,16 @@
 //! One table as an operator publishes it: the manifest, every shard, and the few versions before that dataplanes may
 //! still hold, as bases for patches. It never changes once made, so a stream that is in the middle of a transfer goes
 //! on undisturbed while newer tables appear; and what is packed for one dataplane is kept for the next.
+//!
+//! Its manifest is written in every format, since dataplanes of several versions may be connected at once. However one of
+//! them knows the table by, it is one publication, and is named by the digest of the newest format.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use rivmesh_table::{Digest, Manifest, SlotId};
+use rivmesh_table::{Digest, Manifest, OLDEST_FORMAT, SlotId, UnknownFormat};
 use thiserror::Error;
 
 use crate::{convert, limits, patch, wire};
@@ -14,6 +18,9 @@ use crate::{convert, limits, patch, wire};
 /// A manifest cannot be published: it is not complete, or beyond what a dataplane accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Incomplete {
+    /// The manifest is of a format that this version does not write.
+    #[error(transparent)]
+    Format(#[from] UnknownFormat),
     /// A slot names a shard that was neither given nor published before.
     #[error("the shard {digest} of slot {slot} was not given")]
     Shard {
@@ -36,26 +43,66 @@ pub enum Incomplete {
 #[derive(Debug)]
 pub struct Published {
     epoch: u64,
-    digest: Digest,
     manifest: Manifest,
-    encoded: Arc<Packable>,
+    editions: Editions,
     shards: HashMap<Digest, Arc<Packable>>,
     /// Superseded shards, newest first.
     earlier: VecDeque<(SlotId, Digest)>,
     /// Superseded manifests, newest first.
-    earlier_manifests: VecDeque<(Digest, Arc<Packable>)>,
+    earlier_manifests: VecDeque<Editions>,
+}
+
+/// One manifest in every format, the oldest first: all formats up to the one that it was made in.
+#[derive(Debug, Clone)]
+struct Editions(Arc<[Edition]>);
+
+/// A manifest in one format.
+#[derive(Debug)]
+pub(crate) struct Edition {
+    format: u32,
+    digest: Digest,
+    encoded: Packable,
+}
+
+impl Edition {
+    /// What dataplanes call the table that read it in this format.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Editions {
+    fn of(manifest: &Manifest) -> Self {
+        let edition = |format| {
+            let encoded = Bytes::from(manifest.encode_in(format));
+            Edition { format, digest: Digest::of(&encoded), encoded: Packable::new(encoded) }
+        };
+        Self((OLDEST_FORMAT..=manifest.format).map(edition).collect())
+    }
+
+    /// The name of the table: its digest in the newest format.
+    fn name(&self) -> Digest {
+        self.0.last().expect("no manifest is older than the oldest format").digest
+    }
+
+    /// The one that is known by this digest.
+    fn known_by(&self, digest: Digest) -> Option<&Edition> {
+        self.0.iter().find(|edition| edition.digest == digest)
+    }
 }
 
 impl Published {
     /// The table after `previous`, made of `manifest` and the shards that are new in it.
     ///
     /// # Errors
-    /// When a shard of the manifest is neither in `shards` nor known from `previous`, or is too long.
+    /// When a shard of the manifest is neither in `shards` nor known from `previous`, or is too long; or when nobody
+    /// could read the manifest.
     pub fn new(
         manifest: Manifest,
         shards: &BTreeMap<Digest, Bytes>,
         previous: Option<&Self>,
     ) -> Result<Self, Incomplete> {
+        UnknownFormat::check(manifest.format)?;
         let mut held = HashMap::with_capacity(manifest.slots.len());
         for (&slot, shard) in &manifest.slots {
             let digest = shard.digest;
@@ -67,12 +114,10 @@ impl Published {
             }
             held.insert(digest, packable);
         }
-        let encoded = Bytes::from(manifest.encode());
         let mut published = Self {
             epoch: previous.map_or(1, |previous| previous.epoch + 1),
-            digest: Digest::of(&encoded),
+            editions: Editions::of(&manifest),
             manifest,
-            encoded: Arc::new(Packable::new(encoded)),
             shards: held,
             earlier: VecDeque::new(),
             earlier_manifests: VecDeque::new(),
@@ -102,10 +147,9 @@ impl Published {
             self.shards.insert(digest, packable.clone());
             self.earlier.push_back((slot, digest));
         }
-        let manifests = std::iter::once((previous.digest, previous.encoded.clone()));
-        let manifests = manifests.chain(previous.earlier_manifests.iter().cloned());
-        self.earlier_manifests =
-            manifests.filter(|(digest, _)| *digest != self.digest).take(limits::KEPT_MANIFESTS).collect();
+        let manifests = std::iter::once(&previous.editions).chain(&previous.earlier_manifests);
+        let superseded = manifests.filter(|manifest| manifest.name() != self.digest());
+        self.earlier_manifests = superseded.take(limits::KEPT_MANIFESTS).cloned().collect();
     }
 
     /// Counts the tables of this operator process, from 1.
@@ -113,9 +157,25 @@ impl Published {
         self.epoch
     }
 
-    /// The version of the table: its manifest's digest.
+    /// The version of the table: its manifest's digest, in the newest format.
     pub fn digest(&self) -> Digest {
-        self.digest
+        self.editions.name()
+    }
+
+    /// The formats that it is written in.
+    pub fn formats(&self) -> RangeInclusive<u32> {
+        OLDEST_FORMAT..=self.manifest.format
+    }
+
+    /// The digest of the same publication, now or earlier, whatever format `digest` is of; else `digest` itself.
+    pub(crate) fn name_of(&self, digest: Digest) -> Digest {
+        let mut manifests = std::iter::once(&self.editions).chain(&self.earlier_manifests);
+        manifests.find(|manifest| manifest.known_by(digest).is_some()).map_or(digest, Editions::name)
+    }
+
+    /// The newest edition that a dataplane with these formats reads; none if it reads none of them.
+    pub(crate) fn edition(&self, formats: &RangeInclusive<u32>) -> Option<&Edition> {
+        self.editions.0.iter().rev().find(|edition| formats.contains(&edition.format))
     }
 
     /// The manifest.
@@ -123,20 +183,22 @@ impl Published {
         &self.manifest
     }
 
-    /// The message that offers this table to a dataplane that serves `applied`.
-    pub(crate) fn offer(&self, applied: Option<Digest>) -> wire::Manifest {
-        let (base, data) = if applied == Some(self.digest) {
+    /// The message that offers this table in one of its editions to a dataplane that serves `applied`.
+    pub(crate) fn offer(&self, edition: &Edition, applied: Option<Digest>) -> wire::Manifest {
+        let (base, data) = if applied == Some(edition.digest) {
             (applied, Bytes::new())
         } else {
-            let known = |wanted| self.earlier_manifests.iter().find(|(digest, _)| *digest == wanted);
-            let base = applied.and_then(known).map(|(digest, packable)| (*digest, packable.as_ref()));
-            (base.map(|(digest, _)| digest), self.encoded.pack(base))
+            // It may hold an earlier table, or this one in another format.
+            let mut manifests = std::iter::once(&self.editions).chain(&self.earlier_manifests);
+            let base = applied.and_then(|digest| manifests.find_map(|manifest| manifest.known_by(digest)));
+            let base = base.map(|held| (held.digest, &held.encoded));
+            (base.map(|(digest, _)| digest), edition.encoded.pack(base))
         };
         wire::Manifest {
             epoch: self.epoch,
-            digest: convert::to_wire(self.digest),
+            digest: convert::to_wire(edition.digest),
             base: convert::optional_to_wire(base),
-            length: u32::try_from(self.encoded.bytes.len()).expect("a manifest has a few thousand slots at most"),
+            length: u32::try_from(edition.encoded.bytes.len()).expect("a manifest has a few thousand slots at most"),
             data,
         }
     }

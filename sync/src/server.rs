@@ -3,10 +3,11 @@
 //! newest follows, so a slow dataplane skips epochs instead of falling behind.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rivmesh_table::{Digest, SlotId};
+use rivmesh_table::{Digest, Environment, SlotId};
 
 use crate::wire::client_message::Kind;
 use crate::wire::server_message;
@@ -34,8 +35,8 @@ pub enum Step {
 pub struct Admission {
     /// The pod that its credentials belong to. With none it may call itself what it likes.
     pub pod: Option<PodIdentity>,
-    /// The environment that this operator serves. Empty where environments are not told apart.
-    pub environment: String,
+    /// The environment that this operator serves. None where environments are not told apart.
+    pub environment: Option<Environment>,
     /// How old the stream may become before its peer must show its credentials anew. With none it lives for ever.
     pub longest: Option<Duration>,
 }
@@ -84,19 +85,19 @@ pub enum Event {
     Hello {
         /// Its name.
         pod: String,
-        /// The table that it serves.
+        /// The table that it serves, by the digest that this operator published it under, if it did.
         applied: Option<Digest>,
     },
     /// It serves this table.
     Applied {
-        /// The table's digest.
+        /// The digest that the table is published under, whatever format it was sent in.
         digest: Digest,
         /// The table's epoch.
         epoch: u64,
     },
     /// It refused this table and goes on with the one before.
     Rejected {
-        /// The refused table's digest.
+        /// The digest that the refused table is published under, whatever format it was sent in.
         digest: Digest,
         /// The refused table's epoch.
         epoch: u64,
@@ -129,7 +130,8 @@ pub struct ServerStream {
 /// What a dataplane said of itself.
 #[derive(Debug)]
 struct Peer {
-    formats: std::ops::RangeInclusive<u32>,
+    formats: RangeInclusive<u32>,
+    /// What it serves, by the digest that it knows it by.
     applied: Option<Digest>,
     /// Whether it was offered anything: even one that serves the latest table is told so once.
     greeted: bool,
@@ -138,6 +140,8 @@ struct Peer {
 #[derive(Debug)]
 struct InFlight {
     published: Arc<Published>,
+    /// The digest that it was offered under: that of one format.
+    digest: Digest,
     since: Duration,
     asked: bool,
     named_silent: bool,
@@ -145,6 +149,7 @@ struct InFlight {
 
 #[derive(Debug)]
 struct Refused {
+    /// The digest that it is published under.
     digest: Digest,
     again_at: Duration,
     wait: Duration,
@@ -234,7 +239,8 @@ impl ServerStream {
         self.admitted(hello)?;
         let pod = convert::printable(&hello.pod, limits::MAX_POD_NAME);
         self.peer = Some(Peer { formats: hello.oldest_format..=hello.newest_format, applied, greeted: false });
-        steps.push(Step::Tell(Event::Hello { pod, applied }));
+        let named = |digest| self.latest.as_ref().map_or(digest, |latest| latest.name_of(digest));
+        steps.push(Step::Tell(Event::Hello { pod, applied: applied.map(named) }));
         self.offer(now, steps);
         Ok(())
     }
@@ -245,14 +251,14 @@ impl ServerStream {
         if pod.as_ref().is_some_and(|pod| pod.name != hello.pod || pod.uid != hello.pod_uid) {
             return Err("the credentials belong to another pod than the one that shows them".to_owned());
         }
-        let theirs = convert::printable(&hello.environment, limits::MAX_ENVIRONMENT);
-        if environment.is_empty() || theirs.is_empty() || theirs.eq_ignore_ascii_case(environment) {
-            return Ok(());
+        let theirs = convert::environment(&hello.environment)?;
+        match Environment::clash(environment.as_ref(), theirs.as_ref()) {
+            None => Ok(()),
+            Some((ours, theirs)) => Err(format!(
+                "this operator serves environment {ours} and the dataplane belongs to {theirs}: environments never mix, \
+                 so connect it to an operator of its own"
+            )),
         }
-        Err(format!(
-            "this operator serves environment {environment} and the dataplane belongs to {theirs}: environments never \
-             mix, so connect it to an operator of its own"
-        ))
     }
 
     fn need(&mut self, need: &wire::Need, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
@@ -280,14 +286,14 @@ impl ServerStream {
     }
 
     fn applied(&mut self, applied: &wire::Applied, now: Duration, steps: &mut Vec<Step>) -> Result<(), String> {
-        let published = self.answered(&applied.digest)?.published.clone();
-        let digest = published.digest();
+        let InFlight { published, digest, .. } = self.answered(&applied.digest)?;
+        let (published, digest) = (published.clone(), *digest);
         self.in_flight = None;
         self.refused = None;
         if let Some(peer) = &mut self.peer {
             peer.applied = Some(digest);
         }
-        steps.push(Step::Tell(Event::Applied { digest, epoch: published.epoch() }));
+        steps.push(Step::Tell(Event::Applied { digest: published.digest(), epoch: published.epoch() }));
         self.offer(now, steps);
         Ok(())
     }
@@ -316,34 +322,42 @@ impl ServerStream {
     /// The manifest in flight, if that is the one that the peer answers.
     fn answered(&mut self, digest: &[u8]) -> Result<&mut InFlight, String> {
         let digest = convert::digest(digest)?;
-        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.published.digest() == digest);
+        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.digest == digest);
         in_flight.ok_or_else(|| format!("no manifest {digest} is in flight"))
     }
 
     /// Offers the latest table, if the peer lacks it and may be offered it now.
     fn offer(&mut self, now: Duration, steps: &mut Vec<Step>) {
         let (Some(latest), Some(peer), None) = (&self.latest, &mut self.peer, &self.in_flight) else { return };
-        let digest = latest.digest();
+        let Some(edition) = latest.edition(&peer.formats) else {
+            steps.push(Step::Close(nothing_to_read(&latest.formats(), &peer.formats)));
+            return;
+        };
+        let digest = edition.digest();
         if peer.greeted && peer.applied == Some(digest) {
             return;
         }
-        let refused = self.refused.as_ref().filter(|refused| refused.digest == digest);
+        let refused = self.refused.as_ref().filter(|refused| refused.digest == latest.digest());
         if refused.is_some_and(|refused| now < refused.again_at) {
-            return;
-        }
-        let format = latest.manifest().format;
-        if !peer.formats.contains(&format) {
-            let (oldest, newest) = (peer.formats.start(), peer.formats.end());
-            steps.push(Step::Close(format!(
-                "this operator writes table format {format}, and the dataplane reads {oldest} to {newest}: \
-                 upgrade the older of the two"
-            )));
             return;
         }
         peer.greeted = true;
         // A patch may have been what was at fault, so a second offer is whole.
-        let manifest = latest.offer(peer.applied.filter(|_| refused.is_none()));
-        self.in_flight = Some(InFlight { published: latest.clone(), since: now, asked: false, named_silent: false });
+        let manifest = latest.offer(edition, peer.applied.filter(|_| refused.is_none()));
+        let published = latest.clone();
+        self.in_flight = Some(InFlight { published, digest, since: now, asked: false, named_silent: false });
         steps.push(Step::Send(wire::ServerMessage { kind: Some(server_message::Kind::Manifest(manifest)) }));
     }
+}
+
+/// Why no table can be offered: one side is too old for the other.
+fn nothing_to_read(written: &RangeInclusive<u32>, read: &RangeInclusive<u32>) -> String {
+    let older = if read.end() < written.start() { "the dataplane" } else { "this operator" };
+    format!(
+        "this operator writes table formats {} to {}, and the dataplane reads {} to {}: upgrade {older}",
+        written.start(),
+        written.end(),
+        read.start(),
+        read.end()
+    )
 }

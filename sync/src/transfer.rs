@@ -105,7 +105,7 @@ impl Transfer {
             TableError::Missing { slot, .. } | TableError::Length { slot, .. } | TableError::Digest { slot, .. } => {
                 (Some(*slot), None, error.to_string())
             }
-            TableError::Format { .. } | TableError::Counts { .. } => (None, None, error.to_string()),
+            TableError::Format(_) | TableError::Counts { .. } => (None, None, error.to_string()),
         };
         Refusal { digest: self.digest, slot, row, reason }
     }

@@ -59,7 +59,7 @@ pub struct Hello {
     /// The newest table format that it reads.
     #[prost(uint32, tag = "3")]
     pub newest_format: u32,
-    /// Digest of the manifest that it serves now; empty when it has no table.
+    /// Digest of the manifest that it serves now, in the format in which it got it. Empty when it has no table.
     #[prost(bytes = "bytes", tag = "4")]
     pub applied: ::prost::bytes::Bytes,
     /// The uid of its pod, where it runs in a cluster; else empty. Compared with what its credentials say.
@@ -69,7 +69,8 @@ pub struct Hello {
     #[prost(string, tag = "6")]
     pub environment: ::prost::alloc::string::String,
 }
-/// Names every shard of one table.
+/// Names every shard of one table, and from format 2 on the environment that the table is for. A dataplane refuses a table
+/// of another environment than its own.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Manifest {
     /// Counts the tables of this operator process. For people: what is equal is told by digests alone.
@@ -78,7 +79,7 @@ pub struct Manifest {
     /// Digest of the encoded manifest.
     #[prost(bytes = "bytes", tag = "2")]
     pub digest: ::prost::bytes::Bytes,
-    /// Digest of the manifest that `data` is a patch on; empty when `data` is whole.
+    /// Digest of the manifest that `data` is a patch on, which may be in another format; empty when `data` is whole.
     #[prost(bytes = "bytes", tag = "3")]
     pub base: ::prost::bytes::Bytes,
     /// Length of the encoded manifest, in bytes.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use rivmesh_sync::feed::{self, Feed, FeedStatus, Source};
 use rivmesh_sync::grpc::{Connector, Observer, OpenGate, Pipe, StreamId, TableSync, pipe, serve};
 use rivmesh_sync::{Event, Identity, Published};
-use rivmesh_table::{Digest, SlotRef, Table};
-use support::Publisher;
+use rivmesh_table::{Digest, FORMAT, SlotRef, Table};
+use support::{Publisher, environment};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -47,7 +47,7 @@ impl Operator {
         let (pipe, listener) = pipe();
         let (published, receiver) = watch::channel(published);
         let events = Arc::new(Events::default());
-        let service = TableSync::new(receiver, events.clone(), Arc::new(OpenGate));
+        let service = TableSync::new(receiver, events.clone(), Arc::new(OpenGate::default()));
         let task = tokio::spawn(async { serve(service, listener, std::future::pending()).await.expect("serves") });
         Self { pipe, published, events, task }
     }
@@ -68,13 +68,17 @@ struct Dataplane {
 
 impl Dataplane {
     fn start(pipe: &Pipe, store: &Path) -> Self {
+        Self::start_as(Identity::named("pod-1"), pipe, store)
+    }
+
+    fn start_as(identity: Identity, pipe: &Pipe, store: &Path) -> Self {
         let table = Arc::new(Mutex::new(Arc::new(Table::empty())));
         let (sender, status) = watch::channel(FeedStatus::default());
         let (stop, stopped) = oneshot::channel();
         let (current, install) = (table.clone(), table.clone());
         let connector = Connector::Pipe(pipe.clone());
         let task = tokio::spawn(feed::run(
-            Feed { identity: Identity::named("pod-1"), connector, store: Some(store.to_owned()) },
+            Feed { identity, connector, store: Some(store.to_owned()) },
             move || current.lock().expect("no panic").clone(),
             move |table| *install.lock().expect("no panic") = table,
             sender,
@@ -143,7 +147,7 @@ async fn a_refused_table_is_told_on_both_sides_and_changes_nothing() {
     let slot = *manifest.slots.keys().next().expect("a shard");
     manifest.slots.insert(slot, SlotRef { digest: Digest::of(&nonsense), len: nonsense.len() as u32 });
     publisher.shards.insert(Digest::of(&nonsense), nonsense);
-    let bad = publisher.publish_as(manifest);
+    let bad = publisher.publish_as(&manifest);
     operator.published.send_replace(Some(bad.clone()));
     let status = dataplane.until("a refusal", |status| status.refused.is_some()).await;
     let refusal = status.refused.expect("there is one");
@@ -180,6 +184,38 @@ async fn a_damaged_store_is_told_ignored_and_replaced() {
 }
 
 #[tokio::test]
+async fn a_table_of_another_environment_on_disk_is_told_ignored_and_replaced() {
+    let store = directory();
+    let mut foreign = Publisher::of(Some(environment("test")), FORMAT);
+    let foreign = foreign.publish_route("E001", 1);
+    let operator = Operator::start(Some(foreign.clone()));
+    let named = |name: &str| Identity { environment: Some(environment(name)), ..Identity::named("pod-1") };
+    let mut dataplane = Dataplane::start_as(named("test"), &operator.pipe, store.path());
+    dataplane.until_table(&foreign).await;
+    dataplane.stop().await;
+
+    // The same volume, in a release of another environment, whose operator has no table yet.
+    let operator = Operator::start(None);
+    let mut dataplane = Dataplane::start_as(named("production"), &operator.pipe, store.path());
+    let status = dataplane.until("a report", |status| status.store_error.is_some()).await;
+    assert_eq!((status.source, status.digest), (Source::None, None));
+    assert!(status.store_error.expect("there is one").contains("environments never mix"));
+
+    operator.published.send_replace(Some(foreign.clone()));
+    let status = dataplane.until("a refusal", |status| status.refused.is_some()).await;
+    assert_eq!((status.source, status.refused.map(|refusal| refusal.digest)), (Source::None, Some(foreign.digest())));
+
+    let ours = Publisher::of(Some(environment("production")), FORMAT).publish_route("E001", 1);
+    operator.published.send_replace(Some(ours.clone()));
+    assert!(dataplane.until_table(&ours).await.refused.is_none());
+    dataplane.until("a good store", |status| status.store_error.is_none()).await;
+    dataplane.stop().await;
+    let mut dataplane = Dataplane::start_as(named("production"), &operator.pipe, store.path());
+    assert!(dataplane.until_table(&ours).await.store_error.is_none());
+    dataplane.stop().await;
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_used_stops_nothing() {
     let published = Publisher::new().publish_route("E001", 1);
     let directory = directory();
@@ -201,7 +237,7 @@ async fn an_operator_that_comes_back_finds_its_dataplane_waiting() {
     let mut dataplane = Dataplane::start(&pipe, store.path());
     let (published, receiver) = watch::channel(Some(first.clone()));
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = TableSync::new(receiver, Arc::new(Events::default()), Arc::new(OpenGate));
+    let service = TableSync::new(receiver, Arc::new(Events::default()), Arc::new(OpenGate::default()));
     let serving = tokio::spawn(serve(service, listener, async { drop(stopped.await) }));
     dataplane.until_table(&first).await;
     drop(stop);

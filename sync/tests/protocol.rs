@@ -7,95 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rivmesh_sync::wire::{self, client_message, server_message};
-use rivmesh_sync::{
-    Action, Admission, Client, Event, Identity, PodIdentity, Published, Refusal, ServerStream, Step, limits,
-};
-use rivmesh_table::{Digest, SlotRef, Table};
-use support::Publisher;
-
-const START: Duration = Duration::ZERO;
-
-/// A dataplane and its stream, connected by function calls.
-struct Pair {
-    client: Client,
-    server: ServerStream,
-    table: Table,
-    events: Vec<Event>,
-    sent: Vec<wire::ServerMessage>,
-    refusals: Vec<Refusal>,
-    closed: Option<String>,
-}
-
-impl Pair {
-    fn new(latest: Option<Arc<Published>>, table: Table) -> Self {
-        let client = Client::new(Identity::named("pod-1"));
-        let server = ServerStream::new(latest, Admission::default(), START);
-        Self { client, server, table, events: vec![], sent: vec![], refusals: vec![], closed: None }
-    }
-
-    fn connect(mut self) -> Self {
-        let hello = self.client.connected(&self.table);
-        self.say_to_server(hello, START);
-        self
-    }
-
-    fn publish(&mut self, published: Arc<Published>, now: Duration) {
-        let steps = self.server.published(published, now);
-        self.follow(steps, now);
-    }
-
-    fn say_to_server(&mut self, message: wire::ClientMessage, now: Duration) {
-        let steps = self.server.message(message, now);
-        self.follow(steps, now);
-    }
-
-    fn follow(&mut self, steps: Vec<Step>, now: Duration) {
-        for step in steps {
-            match step {
-                Step::Send(message) => self.say_to_client(message, now),
-                Step::Transfer(shipment) => {
-                    for index in 0..shipment.len() {
-                        self.say_to_client(shipment.message(index).expect("within the length"), now);
-                    }
-                    assert!(shipment.message(shipment.len()).is_none());
-                }
-                Step::Tell(event) => self.events.push(event),
-                Step::Close(reason) => self.closed = Some(reason),
-                Step::Review | Step::Retire => panic!("nobody gave this stream an age"),
-            }
-        }
-    }
-
-    fn say_to_client(&mut self, message: wire::ServerMessage, now: Duration) {
-        self.sent.push(message.clone());
-        for action in self.client.message(message, &self.table, now) {
-            match action {
-                Action::Send(message) => self.say_to_server(message, now),
-                Action::Assemble(transfer) => {
-                    let outcome = transfer.assemble(&self.table).map(|table| self.table = table);
-                    self.refusals.extend(outcome.as_ref().err().cloned());
-                    let reply = self.client.assembled(&outcome).expect("the stream is open");
-                    self.say_to_server(reply, now);
-                }
-                Action::UpToDate(_) => {}
-                Action::Refused(refusal) => self.refusals.push(refusal),
-                Action::Disconnect(reason) => self.closed = Some(reason),
-            }
-        }
-    }
-
-    fn shards_sent(&self) -> Vec<&wire::Shard> {
-        let shard = |message: &'_ wire::ServerMessage| matches!(message.kind, Some(server_message::Kind::Shard(_)));
-        self.sent.iter().filter(|message| shard(message)).map(as_shard).collect()
-    }
-}
-
-fn as_shard(message: &wire::ServerMessage) -> &wire::Shard {
-    match &message.kind {
-        Some(server_message::Kind::Shard(shard)) => shard,
-        other => panic!("{other:?}"),
-    }
-}
+use rivmesh_sync::{Action, Admission, Client, Event, Identity, PodIdentity, Published, ServerStream, Step, limits};
+use rivmesh_table::{Digest, FORMAT, SlotRef, Table};
+use support::pair::{Pair, START};
+use support::{Publisher, environment};
 
 fn manifest_of(steps: &[Step]) -> wire::Manifest {
     let manifest = steps.iter().find_map(|step| match step {
@@ -180,7 +95,7 @@ fn a_change_travels_as_patches_on_what_is_held() {
     let second = publisher.publish_route("F007", 2);
     pair.publish(second.clone(), START);
     assert_eq!(pair.table.digest(), second.digest());
-    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
+    let manifest = pair.manifests_sent()[0];
     assert_eq!(manifest.base, bytes(first.digest()));
     assert!(manifest.data.len() < 150, "{} bytes", manifest.data.len());
     let shards = pair.shards_sent();
@@ -199,8 +114,7 @@ fn a_base_that_the_operator_no_longer_keeps_means_whole_shards() {
     }
     let pair = Pair::new(publisher.latest.clone(), old).connect();
     assert!(pair.shards_sent().iter().all(|shard| shard.base.is_empty()));
-    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
-    assert!(manifest.base.is_empty());
+    assert!(pair.manifests_sent()[0].base.is_empty());
     assert_eq!(pair.table.digest(), publisher.latest.as_ref().map(|latest| latest.digest()).expect("published"));
 }
 
@@ -250,7 +164,7 @@ fn nonsense(publisher: &mut Publisher) -> Arc<Published> {
     let digest = Digest::of(&garbage);
     manifest.slots.insert(slot, SlotRef { digest, len: garbage.len() as u32 });
     publisher.shards.insert(digest, garbage);
-    publisher.publish_as(manifest)
+    publisher.publish_as(&manifest)
 }
 
 #[test]
@@ -293,25 +207,8 @@ fn a_refused_table_is_offered_again_later_and_whole() {
         pair.follow(steps, now);
     }
     assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
-    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
-    assert!(manifest.base.is_empty());
+    assert!(pair.manifests_sent()[0].base.is_empty());
     assert!(pair.shards_sent().iter().all(|shard| shard.base.is_empty()));
-}
-
-#[test]
-fn an_operator_of_another_format_says_so_and_sends_nothing() {
-    let published = Publisher::new().publish_route("E001", 1);
-    let mut server = ServerStream::new(Some(published), Admission::default(), START);
-    let hello = wire::Hello {
-        pod: "pod".to_owned(),
-        oldest_format: 7,
-        newest_format: 9,
-        applied: Bytes::new(),
-        ..wire::Hello::default()
-    };
-    let steps = server.message(say(client_message::Kind::Hello(hello)), START);
-    let Some(Step::Close(reason)) = steps.last() else { panic!("{steps:?}") };
-    assert!(reason.contains("format 1") && reason.contains("7 to 9"), "{reason}");
 }
 
 #[test]
@@ -378,8 +275,7 @@ fn a_dataplane_that_breaks_the_protocol_loses_its_stream() {
 /// The messages of an honest transfer to an empty dataplane: the manifest, then the shards.
 fn honest(published: &Arc<Published>) -> (wire::Manifest, Vec<wire::Shard>) {
     let pair = Pair::new(Some(published.clone()), Table::empty()).connect();
-    let Some(server_message::Kind::Manifest(manifest)) = &pair.sent[0].kind else { panic!("{:?}", pair.sent[0]) };
-    (manifest.clone(), pair.shards_sent().into_iter().cloned().collect())
+    (pair.manifests_sent()[0].clone(), pair.shards_sent().into_iter().cloned().collect())
 }
 
 #[test]
@@ -466,8 +362,7 @@ fn the_words_of_a_dataplane_reach_a_log_bounded_and_harmless() {
     let digest = bytes(published.digest());
     let mut server = ServerStream::new(Some(published), Admission::default(), START);
     let name = "pod\nforged ".repeat(100);
-    let hello =
-        wire::Hello { pod: name, oldest_format: 1, newest_format: 1, applied: Bytes::new(), ..wire::Hello::default() };
+    let hello = wire::Hello { pod: name, oldest_format: FORMAT, newest_format: FORMAT, ..wire::Hello::default() };
     let steps = server.message(say(client_message::Kind::Hello(hello)), START);
     let Step::Tell(Event::Hello { pod, .. }) = &steps[0] else { panic!("{steps:?}") };
     assert!(pod.len() <= limits::MAX_POD_NAME && !pod.contains('\n'));
@@ -511,8 +406,9 @@ fn credentials_of_one_pod_do_not_serve_another() {
 
 #[test]
 fn environments_never_mix() {
-    let admission = |environment: &str| Admission { environment: environment.to_owned(), ..Admission::default() };
-    let identity = |environment: &str| Identity { environment: environment.to_owned(), ..Identity::named("a") };
+    let named = |name: &str| (!name.is_empty()).then(|| environment(name));
+    let admission = |ours: &str| Admission { environment: named(ours), ..Admission::default() };
+    let identity = |theirs: &str| Identity { environment: named(theirs), ..Identity::named("a") };
     for (ours, theirs, is_good) in [
         ("production", "production", true),
         ("production", "Production", true),
@@ -527,6 +423,47 @@ fn environments_never_mix() {
             assert!(reason.contains(ours) && reason.contains(theirs), "{reason}");
         }
     }
+}
+
+#[test]
+fn a_table_of_another_environment_is_refused_whoever_offers_it() {
+    let named = |name: &str| (!name.is_empty()).then(|| environment(name));
+    for (ours, theirs, is_good) in [
+        ("production", "production", true),
+        ("production", "PRODUCTION", true),
+        ("production", "test", false),
+        ("test", "production", false),
+        ("production", "", true),
+        ("", "test", true),
+    ] {
+        let published = Publisher::of(named(theirs), FORMAT).publish_route("E001", 1);
+        let client = Client::new(Identity { environment: named(ours), ..Identity::named("a") });
+        // This stream tells no environments apart, as an operator that is set up wrongly.
+        let pair = Pair::of(client, Some(published.clone()), Table::empty()).connect();
+        assert_eq!(!pair.table.is_empty(), is_good, "{ours} and {theirs}: {:?}", pair.events);
+        assert_eq!(pair.closed, None);
+        if is_good {
+            continue;
+        }
+        assert_eq!(pair.shards_sent(), Vec::<&wire::Shard>::new(), "nothing of it is fetched");
+        let Some(Event::Rejected { digest, reason, .. }) = pair.events.last() else { panic!("{:?}", pair.events) };
+        assert_eq!(*digest, published.digest());
+        for words in [&*format!("environment {theirs}"), &format!("belongs to {ours}"), "environments never mix"] {
+            assert!(reason.contains(words), "{reason}");
+        }
+        assert_eq!(pair.refusals[0].reason, *reason, "both sides know why");
+    }
+}
+
+#[test]
+fn a_dataplane_that_has_a_table_of_its_own_keeps_it_when_it_is_offered_one_of_another_environment() {
+    let identity = Identity { environment: Some(environment("production")), ..Identity::named("a") };
+    let good = Publisher::of(identity.environment.clone(), FORMAT).publish_route("E001", 1);
+    let bad = Publisher::of(Some(environment("test")), FORMAT).publish_route("E001", 1);
+    let pair = Pair::of(Client::new(identity), Some(good.clone()), Table::empty()).connect();
+    // Its content is the same, but that is not for the dataplane to rely on.
+    let pair = pair.reconnect(bad);
+    assert_eq!((pair.table.digest(), pair.refusals.len()), (good.digest(), 1));
 }
 
 #[test]

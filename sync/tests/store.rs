@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rivmesh_sync::disk::{Directory, Files, Store};
-use rivmesh_table::{Digest, Table};
-use support::Publisher;
+use rivmesh_table::{Digest, FORMAT, OLDEST_FORMAT, Table};
+use support::{Publisher, environment};
 use tempfile::TempDir;
 
 fn at(seconds: u64) -> SystemTime {
@@ -31,7 +31,7 @@ fn tables() -> [Table; 3] {
 }
 
 fn loaded(directory: &TempDir) -> Option<Digest> {
-    open(directory).load().expect("whole").map(|stored| stored.table.digest())
+    open(directory).load(None).expect("whole").map(|stored| stored.table.digest())
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -46,10 +46,10 @@ fn names(directory: &Path) -> Vec<String> {
 fn a_saved_table_is_loaded_and_replaces_the_one_before() {
     let directory = tempfile::tempdir().expect("a directory");
     let [first, second, _] = tables();
-    assert!(open(&directory).load().expect("empty").is_none());
+    assert!(open(&directory).load(None).expect("empty").is_none());
     let mut store = open(&directory);
     store.save(&first, at(1_000)).expect("saved");
-    let stored = open(&directory).load().expect("whole").expect("saved");
+    let stored = open(&directory).load(None).expect("whole").expect("saved");
     assert_eq!((stored.table.digest(), stored.saved), (first.digest(), at(1_000)));
     store.save(&second, at(2_000)).expect("saved");
     assert_eq!(loaded(&directory), Some(second.digest()));
@@ -79,7 +79,7 @@ fn a_shard_that_is_there_already_is_not_written_again() {
     let shared = first.manifest().slots.iter().find(|(slot, shard)| second.manifest().slots.get(slot) == Some(shard));
     let path = directory.path().join(format!("shard-{}", shared.expect("one stays").1.digest));
     let mut store = open(&directory);
-    store.load().expect("whole");
+    store.load(None).expect("whole");
     let before = fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("there");
     let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).expect("there"));
     let before_inode = inode(&path);
@@ -99,6 +99,41 @@ fn a_shard_that_somebody_removed_is_written_again() {
     }
     store.save(&second, at(0)).expect("saved");
     assert_eq!(loaded(&directory), Some(second.digest()));
+}
+
+#[test]
+fn a_table_of_another_environment_is_not_loaded_and_the_next_save_replaces_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut publisher = Publisher::of(Some(environment("test")), FORMAT);
+    publisher.publish_route("E001", 1);
+    open(&directory).save(&publisher.table(), at(0)).expect("saved");
+    for ours in [None, Some("test"), Some("Test")] {
+        let ours = ours.map(environment);
+        assert!(open(&directory).load(ours.as_ref()).expect("it is ours").is_some(), "{ours:?}");
+    }
+    let ours = environment("production");
+    let mut store = open(&directory);
+    let error = store.load(Some(&ours)).expect_err("it is another's").to_string();
+    for words in ["environment test", "belongs to production", "environments never mix", "is ignored until"] {
+        assert!(error.contains(words), "{error}");
+    }
+    let mut publisher = Publisher::of(Some(ours.clone()), FORMAT);
+    publisher.publish_route("E001", 1);
+    store.save(&publisher.table(), at(0)).expect("saved");
+    let stored = open(&directory).load(Some(&ours)).expect("it is ours").expect("saved");
+    assert_eq!(stored.table.digest(), publisher.table().digest());
+}
+
+#[test]
+fn a_table_that_an_earlier_version_saved_is_loaded() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut publisher = Publisher::of(Some(environment("test")), FORMAT);
+    publisher.publish_route("E001", 1);
+    let table = publisher.table_in(OLDEST_FORMAT);
+    open(&directory).save(&table, at(0)).expect("saved");
+    // It does not say of which environment it is.
+    let stored = open(&directory).load(Some(&environment("production"))).expect("whole").expect("saved");
+    assert_eq!(stored.table.digest(), table.digest());
 }
 
 #[test]
@@ -124,7 +159,7 @@ fn every_kind_of_damage_is_noticed_and_the_next_save_mends_it() {
                 None => fs::remove_file(&file).expect("removed"),
             }
             let mut store = open(&directory);
-            match store.load() {
+            match store.load(None) {
                 Ok(None) => assert_eq!((&*name, damage), ("manifest", "gone")),
                 Ok(Some(_)) => panic!("{name} {damage} went unnoticed"),
                 Err(error) => {
@@ -149,7 +184,7 @@ fn every_bit_of_the_manifest_counts() {
         let mut damaged = content.clone();
         damaged[position] ^= 1;
         fs::write(&file, damaged).expect("written");
-        assert!(open(&directory).load().is_err(), "byte {position}");
+        assert!(open(&directory).load(None).is_err(), "byte {position}");
     }
 }
 
@@ -199,7 +234,7 @@ fn a_full_disk_is_told_and_keeps_the_table_before() {
     let full = disk();
     full.full.store(true, Ordering::Relaxed);
     let mut store = Store::new(full);
-    store.load().expect("whole");
+    store.load(None).expect("whole");
     let error = store.save(&second, at(0)).expect_err("full").to_string();
     assert!(error.contains("could not write shard-") && error.contains("served from memory"), "{error}");
     assert!(!names(directory.path()).contains(&"unfinished".to_owned()), "half a file would keep the disk full");

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::{Counts, Digest, HSA_SLOTS, Manifest, Query, ROW_SLOTS, SlotId, SlotRef, Switches, Table, TableError};
+use crate::{
+    Counts, Digest, FORMATS, HSA_SLOTS, MAX_ENVIRONMENT, Manifest, Query, ROW_SLOTS, SlotId, SlotRef, Switches, Table,
+    TableError,
+};
 
 /// A fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +69,14 @@ fn ask(table: &Table, consumer: &str, contract: &str, address: &str, profile: &s
     let _ = (table.decide(&query, &switches), table.explain(&query, &switches), table.trail(&query, &switches));
 }
 
-/// A manifest that can be read is written as it was.
+/// A manifest that can be read is written as it was, names its environment in few bytes, and is the same table in every
+/// other format.
 pub fn manifest(data: &[u8]) {
-    if let Ok(manifest) = Manifest::decode(data) {
-        assert_eq!(manifest.encode(), data);
+    let Ok(manifest) = Manifest::decode(data) else { return };
+    assert_eq!(manifest.encode(), data);
+    assert!(manifest.environment.as_ref().is_none_or(|environment| environment.as_str().len() <= MAX_ENVIRONMENT));
+    for format in FORMATS {
+        let other = Manifest::decode(&manifest.encode_in(format)).expect("what can be written can be read");
+        assert_eq!((other.format, other.counts, other.slots), (format, manifest.counts, manifest.slots.clone()));
     }
 }

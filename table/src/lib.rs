@@ -7,6 +7,7 @@
 mod codec;
 mod compile;
 mod contract_name;
+mod environment;
 mod explain;
 mod fold;
 #[doc(hidden)]
@@ -23,15 +24,18 @@ mod slot;
 mod table;
 mod trail;
 
+use std::ops::RangeInclusive;
+
 pub use codec::bytes::Malformed;
 pub use codec::records::{EndpointRef, Endpoints, Owner};
 pub use codec::settings::{ContractSettings, LookupOverride};
 pub use compile::{Compilation, CompileOptions, Compiler, RowLimits, Verdict};
+pub use environment::{Environment, MAX_ENVIRONMENT, NoEnvironment};
 pub use explain::{Attempt, Explanation, Outcome, RowState, RowStory, SearchStory};
 pub use hsa::{HsaError, HsaTree, MAX_UNITS, Warning};
 pub use internal::InternalHosts;
 pub use lookup::{Decision, Grant, Level, Lookup, NotAuthorized, Query, Route, RouteError, Switches};
-pub use manifest::{Counts, Manifest, SlotRef};
+pub use manifest::{Counts, Manifest, ManifestError, SlotRef, UnknownFormat};
 pub use near_miss::{NearMiss, NearMissKind};
 pub use object::{Object, ObjectId, Spec};
 pub use rivmesh_crds::Kind;
@@ -39,5 +43,11 @@ pub use rivmesh_crds::names::DEFAULT_ADDRESS;
 pub use slot::{Digest, HSA_SLOTS, ROW_SLOTS, SlotContent, SlotId};
 pub use table::{AuthorizationRow, RouteRow, Table, TableError};
 
-/// The format number of shards and manifests that this version writes and reads.
-pub const FORMAT: u32 = 1;
+/// The newest table format, which this version writes and reads: manifests name the environment.
+pub const FORMAT: u32 = 2;
+
+/// The oldest table format that this version still writes and reads, for peers of an earlier version.
+pub const OLDEST_FORMAT: u32 = 1;
+
+/// All table formats that this version writes and reads. They differ in the manifest; shards are the same bytes in all.
+pub const FORMATS: RangeInclusive<u32> = OLDEST_FORMAT..=FORMAT;

@@ -13,7 +13,7 @@ use crate::codec::records::{Endpoints, Owner};
 use crate::codec::rows::RowShard;
 use crate::codec::settings::{ContractSettings, SettingsShard};
 use crate::slot::SlotContent;
-use crate::{Counts, Digest, FORMAT, Manifest, SlotId, contract_name};
+use crate::{Counts, Digest, Manifest, SlotId, UnknownFormat, contract_name};
 
 /// An immutable routing table.
 #[derive(Debug)]
@@ -34,11 +34,8 @@ enum Shard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
     /// The manifest is of a format that this program does not read.
-    #[error("the table has format {found}, this program reads format {FORMAT}: upgrade the older of the two")]
-    Format {
-        /// The manifest's format number.
-        found: u32,
-    },
+    #[error(transparent)]
+    Format(#[from] UnknownFormat),
     /// A shard that the manifest lists was not to be had.
     #[error("slot {slot}: shard {digest} is missing")]
     Missing {
@@ -102,9 +99,7 @@ impl Table {
         previous: Option<&Self>,
         fetch: &mut dyn FnMut(Digest) -> Option<Bytes>,
     ) -> Result<Self, TableError> {
-        if manifest.format != FORMAT {
-            return Err(TableError::Format { found: manifest.format });
-        }
+        UnknownFormat::check(manifest.format)?;
         let mut shards: Vec<Option<Shard>> = SlotId::all().map(|_| None).collect();
         let mut counts = Counts::default();
         for (&slot, expected) in &manifest.slots {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rivmesh_table::handmade::{Handmade, HandmadeAuthorization, HandmadeContract, HandmadeRoute};
-use rivmesh_table::{Digest, HsaTree, Manifest, Query, SlotContent, SlotId, SlotRef, Switches, Table, TableError};
+use rivmesh_table::{
+    Digest, FORMAT, FORMATS, HsaTree, Manifest, OLDEST_FORMAT, Query, SlotContent, SlotId, SlotRef, Switches, Table,
+    TableError, UnknownFormat,
+};
 
 type Shards = BTreeMap<Digest, Bytes>;
 
@@ -81,6 +84,19 @@ fn unchanged_shards_are_taken_over_and_only_the_others_fetched() {
 }
 
 #[test]
+fn a_table_in_another_format_has_the_same_shards() {
+    let (manifest, shards) = built("https://a");
+    let manifest = Manifest { environment: Some("test".parse().expect("a name")), ..manifest };
+    let table = assemble(&manifest, &shards).expect("it is good");
+    for format in FORMATS {
+        let other = Manifest::decode(&manifest.encode_in(format)).expect("it is good");
+        assert_eq!(Table::missing(&other, Some(&table)), []);
+        let other = Table::assemble(&other, Some(&table), &mut |_| None).expect("nothing is missing");
+        assert_eq!(other.digest(), manifest.digest_in(format));
+    }
+}
+
+#[test]
 fn what_is_missing_cut_or_changed_is_named() {
     let (manifest, shards) = built("https://a");
     let slot = slot_of(&manifest, SlotContent::Rows);
@@ -108,8 +124,10 @@ fn what_is_missing_cut_or_changed_is_named() {
 #[test]
 fn another_format_and_wrong_counts_are_refused() {
     let (mut manifest, shards) = built("https://a");
-    manifest.format = 2;
-    assert_eq!(assemble(&manifest, &shards).err(), Some(TableError::Format { found: 2 }));
+    for unknown in [OLDEST_FORMAT - 1, FORMAT + 1] {
+        manifest.format = unknown;
+        assert_eq!(assemble(&manifest, &shards).err(), Some(TableError::Format(UnknownFormat(unknown))));
+    }
     let (mut manifest, shards) = built("https://a");
     manifest.counts.routes += 1;
     assert!(matches!(assemble(&manifest, &shards), Err(TableError::Counts { .. })));

@@ -124,7 +124,7 @@ fn answer(path: &Path, input: &str) -> Answers {
     let case: Case = serde_saphyr::from_str(input).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut max_rows = RowLimits::default();
     max_rows.per_namespace = case.max_rows_per_namespace.unwrap_or(max_rows.per_namespace);
-    let mut compiler = Compiler::new(CompileOptions { internal: case.internal, max_rows });
+    let mut compiler = Compiler::new(CompileOptions { internal: case.internal, max_rows, ..CompileOptions::default() });
     compiler.set_hsa_tree(
         case.hsa_tree.iter().map(|(unit, parent)| (unit.as_str(), parent.as_deref())).collect::<HsaTree>(),
     );

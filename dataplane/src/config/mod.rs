@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rivmesh_rivta::UntrustedPolicy;
-use rivmesh_table::{Lookup, Switches};
+use rivmesh_table::{Environment, Lookup, Switches};
 use serde::Deserialize;
 
 pub use bounds::{Limits, Timeouts};
@@ -37,7 +37,8 @@ pub struct Platform {
     pub hsa_id: Id,
     /// The name in fault texts and logs, for example `region-nord-prod`. Required.
     pub name: String,
-    /// What the platform is used for. Default: `test`.
+    /// What the platform is used for; it takes no table of another environment. In `production` (or `prod`) certificate
+    /// authorities that are known to be for tests are refused too. Default: `test`.
     pub environment: Environment,
     /// Where calls come in; at least one, with different names and addresses.
     pub listeners: Vec<Listener>,
@@ -67,25 +68,6 @@ pub struct Platform {
     pub hsa_units: Vec<PathBuf>,
     /// Threads that carry traffic. Default: one for each core that this process may use.
     pub workers: NonZeroUsize,
-}
-
-/// The environment's name, free text. In `production` (or `prod`) certificate authorities that are known to be for tests
-/// are refused.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Environment(pub String);
-
-impl Environment {
-    /// Whether real personal data is handled here.
-    pub fn is_production(&self) -> bool {
-        ["production", "prod"].iter().any(|name| self.0.eq_ignore_ascii_case(name))
-    }
-}
-
-impl Default for Environment {
-    fn default() -> Self {
-        Self("test".to_owned())
-    }
 }
 
 /// The port for people and machines that watch the platform.
@@ -195,6 +177,11 @@ fn explain(path: &Path, error: &serde_saphyr::Error) -> ConfigError {
 }
 
 impl Platform {
+    /// Whether real personal data is handled here.
+    pub fn is_production(&self) -> bool {
+        ["production", "prod"].iter().any(|name| self.environment.as_str().eq_ignore_ascii_case(name))
+    }
+
     /// The files that the settings are read from, besides `platform.yaml` itself, each once.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
@@ -232,8 +219,12 @@ impl Platform {
 struct About {
     hsa_id: Id,
     name: String,
-    #[serde(default)]
+    #[serde(default = "test")]
     environment: Environment,
+}
+
+fn test() -> Environment {
+    "test".parse().expect("this is a name")
 }
 
 /// How [`UntrustedPolicy`] is written.

@@ -29,7 +29,7 @@ fn error_with(find: &str, replace: &str) -> String {
 #[test]
 fn the_smallest_file_has_safe_defaults() {
     let platform = parse_ok(SMALLEST);
-    assert_eq!(platform.environment.0, "test");
+    assert_eq!(platform.environment.as_str(), "test");
     assert_eq!(platform.admin.address.to_string(), "127.0.0.1:9901");
     assert!(platform.trusted_platforms.is_empty() && platform.blocked_consumers.is_empty());
     assert_eq!(platform.untrusted_original_consumer, UntrustedPolicy::Reject);
@@ -97,7 +97,7 @@ hsaUnits: [units.xml]
 workers: 3
 "#,
     );
-    assert!(platform.environment.is_production());
+    assert!(platform.is_production());
     assert_eq!(platform.limits.message_bytes, 1 << 30);
     assert_eq!(platform.timeouts.connect, Duration::from_millis(500));
     assert_eq!(platform.routing, Lookup { hierarchy: false, default: true });
@@ -120,6 +120,10 @@ fn a_mistake_is_told_with_file_and_line() {
         error_with("SE2321000016-A1B2", "\"SE 1\""),
         "platform.yaml:2: \"SE 1\" is not an id: write 1 to 255 letters A-Z, digits, _ or -, as SE2321000016-A1B2"
     );
+    for bad in ["\"\"", "\" test\"", "\"te\\nst\""] {
+        let error = error_with("hsaId:", &format!("environment: {bad}, hsaId:"));
+        assert!(error.starts_with("platform.yaml:2: an environment is named by 1 to 63 bytes"), "{error}");
+    }
     assert!(
         error_with("0.0.0.0:8443", "localhost:8443").contains("platform.yaml:5: \"localhost:8443\" is not an address")
     );

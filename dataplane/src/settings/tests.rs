@@ -263,14 +263,30 @@ fn an_error_is_told_once_until_it_changes() {
 }
 
 #[test]
-fn production_is_asked_about_files_that_have_not_changed() {
+fn production_trusts_no_authority_for_tests() {
     let house = House::new();
     let tests = root("TEST SITHS e-id Root CA v2");
     house.pki.write("ca.pem", format!("{}{}", house.ca.pem(), tests.pem()));
+    house.load();
+    house.yaml("name: region", "name: region, environment: production");
+    let text = load_with(&house.path(), house.clock.clock()).map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("an authority for tests"), "{text}");
+}
+
+#[test]
+fn a_running_process_stays_in_its_environment() {
+    let house = House::new();
     let settings = house.load();
+    house.yaml("name: region", "name: region, environment: Test");
+    let settings = settings.reload(&house.path()).unwrap().expect("the same environment in another spelling");
     house.yaml("name: region", "name: region, environment: production");
     let text = settings.reload(&house.path()).map(|_| ()).unwrap_err().to_string();
-    assert!(text.contains("an authority for tests"), "{text}");
+    for words in ["platform.yaml: platform.environment changes from Test to production", "restart it"] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(house.load().platform.is_production(), "after a restart");
+    house.yaml("name: region", "name: region, environment: Test");
+    assert!(settings.reload(&house.path()).unwrap().is_none(), "taken back");
 }
 
 #[test]

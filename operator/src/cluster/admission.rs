@@ -18,7 +18,7 @@ use prometheus_client::metrics::family::Family;
 use rivmesh_sync::grpc::{Gate, NotAdmitted, Pinned};
 use rivmesh_sync::limits::REVIEW_AFTER;
 use rivmesh_sync::{Admission, PodIdentity};
-use rivmesh_table::Digest;
+use rivmesh_table::{Digest, Environment};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ pub struct Policy {
     /// The user names of the accounts that may read tables, as `system:serviceaccount:tak:rivmesh-dataplane`.
     pub accounts: Vec<String>,
     /// The environment that this operator serves.
-    pub environment: String,
+    pub environment: Environment,
 }
 
 /// Streams that were not opened, by why.
@@ -148,7 +148,7 @@ impl Gate for TokenGate {
                 Err(NotAdmitted::Unavailable(_)) => self.count(UNAVAILABLE),
             }
             let longest = Some(REVIEW_AFTER.mul_f64(0.8 + 0.4 * rand::random::<f64>()));
-            let environment = self.policy.environment.clone();
+            let environment = Some(self.policy.environment.clone());
             judged.map(|pod| Admission { pod: Some(pod), environment, longest })
         })
     }
@@ -234,7 +234,7 @@ mod tests {
         Policy {
             audience: "rivmesh-operator".to_owned(),
             accounts: vec!["system:serviceaccount:tak:rivmesh-dataplane".to_owned()],
-            environment: "test".to_owned(),
+            environment: "test".parse().expect("a name"),
         }
     }
 

@@ -357,6 +357,6 @@ fn sources(
         metrics,
         moment: Box::new(moment),
         waiting: Box::new(waiting),
-        about: json!({"name": name, "namespace": namespace, "pod": pod, "environment": options.policy.environment}),
+        about: json!({"name": name, "namespace": namespace, "pod": pod, "environment": options.policy.environment.as_str()}),
     }
 }

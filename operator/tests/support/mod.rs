@@ -51,12 +51,16 @@ pub(crate) struct Dataplane {
 
 impl Dataplane {
     pub(crate) fn start(connector: Connector, store: Option<PathBuf>) -> Self {
+        Self::start_as(Identity::named("pod-1"), connector, store)
+    }
+
+    pub(crate) fn start_as(identity: Identity, connector: Connector, store: Option<PathBuf>) -> Self {
         let table = Arc::new(ArcSwap::from_pointee(Table::empty()));
         let (sender, status) = watch::channel(FeedStatus::default());
         let (stop, stopped) = oneshot::channel();
         let (current, install) = (table.clone(), table.clone());
         let task = tokio::spawn(feed::run(
-            Feed { identity: Identity::named("pod-1"), connector, store },
+            Feed { identity, connector, store },
             move || current.load_full(),
             move |table| install.store(table),
             sender,

@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use rivmesh_table::{Digest, Manifest, Table};
+use rivmesh_table::{Digest, Environment, Manifest, Table};
 use thiserror::Error;
 
 pub use files::{Directory, Files};
@@ -33,7 +33,8 @@ pub struct SaveError {
     source: io::Error,
 }
 
-/// The store holds something that is not a whole table. It is not used, and the next save replaces it.
+/// The store holds something that is not a whole table, or not one for this dataplane. It is not used, and the next save
+/// replaces it.
 #[derive(Debug, Error)]
 #[error("the table store is not usable: {0}; it is ignored until an operator has sent a table")]
 pub struct LoadError(String);
@@ -61,11 +62,12 @@ impl<F: Files> Store<F> {
         Self { files, held: BTreeSet::new() }
     }
 
-    /// The table on disk; `None` when none was ever saved.
+    /// The table on disk, for a dataplane of this environment; `None` when none was ever saved.
     ///
     /// # Errors
-    /// When there is a table that is damaged, incomplete, unreadable or of a format that this version does not read.
-    pub fn load(&mut self) -> Result<Option<Stored>, LoadError> {
+    /// When there is a table that is damaged, incomplete, unreadable, of a format that this version does not read, or of
+    /// another environment.
+    pub fn load(&mut self, environment: Option<&Environment>) -> Result<Option<Stored>, LoadError> {
         self.held.clear();
         let content = match self.files.read(MANIFEST) {
             Ok(content) => content,
@@ -73,6 +75,11 @@ impl<F: Files> Store<F> {
             Err(error) => return Err(LoadError(format!("{MANIFEST} cannot be read: {error}"))),
         };
         let (manifest, saved) = read_manifest(&content)?;
+        if let Some((ours, theirs)) = Environment::clash(environment, manifest.environment.as_ref()) {
+            return Err(LoadError(format!(
+                "it holds a table of environment {theirs} and this dataplane belongs to {ours}: environments never mix"
+            )));
+        }
         let mut verified = BTreeMap::new();
         for shard in manifest.slots.values() {
             let bytes = self.read_shard(shard.digest, shard.len as usize)?;

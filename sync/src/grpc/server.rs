@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rivmesh_table::Environment;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -57,13 +58,18 @@ pub enum NotAdmitted {
     Unavailable(String),
 }
 
-/// Lets everybody in whom the transport has let in: for one process, and for peers that show a certificate.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenGate;
+/// Lets everybody in whom the transport has let in: for one process, and for peers that show a certificate. Who belongs to
+/// another environment is still refused.
+#[derive(Debug, Clone, Default)]
+pub struct OpenGate {
+    /// The environment that is served. None where environments are not told apart.
+    pub environment: Option<Environment>,
+}
 
 impl Gate for OpenGate {
     fn admit<'a>(&'a self, _: Option<&'a str>) -> Pinned<'a, Result<Admission, NotAdmitted>> {
-        Box::pin(std::future::ready(Ok(Admission::default())))
+        let environment = self.environment.clone();
+        Box::pin(std::future::ready(Ok(Admission { environment, ..Admission::default() })))
     }
 }
 

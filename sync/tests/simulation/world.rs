@@ -1,7 +1,9 @@
-//! One operator, one dataplane, a wire and a disk, and everything that can go wrong between them. Every step is drawn
-//! from a seed, and after every step the invariants are checked.
+//! Two replicas of an operator, one dataplane, a wire and a disk, and everything that can go wrong between them. Each of
+//! them may at each start be of another version than before, as in an upgrade that is rolled out, and back. Every step is
+//! drawn from a seed, and after every step the invariants are checked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,12 +14,13 @@ use rand::{Rng, SeedableRng};
 use rivmesh_sync::disk::Store;
 use rivmesh_sync::wire::{self, server_message};
 use rivmesh_sync::{Action, Admission, Client, Event, Identity, Published, ServerStream, Step, Transfer};
-use rivmesh_table::{Digest, SlotRef, Table};
+use rivmesh_table::{Digest, Environment, FORMATS, Manifest, OLDEST_FORMAT, SlotRef, Table};
 
 use crate::disk::Disk;
-use crate::support::{self, Publisher};
+use crate::support::{self, Publisher, environment};
 
 const ROUTES: [&str; 6] = ["E001", "E002", "E101", "E201", "F001", "*"];
+const REPLICAS: usize = 2;
 
 pub(crate) struct World {
     rng: StdRng,
@@ -25,14 +28,14 @@ pub(crate) struct World {
     /// What people have written: name and version of every route.
     truth: BTreeMap<&'static str, i64>,
     versions: i64,
-    operator: Option<Publisher>,
+    operators: [Option<Publisher>; REPLICAS],
     dataplane: Option<Dataplane>,
     session: Option<Session>,
     disk: Disk,
-    /// Every table that any operator published, with its places in the order of publication.
+    /// Every table that any operator published, by its [`content`], with its places in the order of publication.
     history: BTreeMap<Digest, BTreeSet<usize>>,
     publications: usize,
-    /// Tables that no dataplane may ever serve.
+    /// Tables that no dataplane may ever serve, by their content.
     hostile: BTreeSet<Digest>,
     /// Tables that the dataplane has served, in this or an earlier life.
     served: BTreeSet<Digest>,
@@ -40,9 +43,15 @@ pub(crate) struct World {
     saved: Option<Digest>,
     maybe_saved: BTreeSet<Digest>,
     rotten: bool,
+    /// Whether nothing that is wrong is on its way any more, so that nothing may be refused.
+    honest: bool,
+    /// How many tables the dataplane has put in service.
+    installed: usize,
 }
 
 struct Dataplane {
+    /// The table formats that its version reads.
+    formats: RangeInclusive<u32>,
     client: Client,
     table: Arc<Table>,
     /// The earliest place in the order of publication that this table can have, after those before it.
@@ -54,9 +63,21 @@ struct Dataplane {
 }
 
 struct Session {
+    /// Which replica it is with.
+    operator: usize,
     server: ServerStream,
     to_server: VecDeque<wire::ClientMessage>,
     to_client: VecDeque<wire::ServerMessage>,
+}
+
+/// What a table holds, whatever format it is written in.
+fn content(manifest: &Manifest) -> Digest {
+    manifest.digest_in(OLDEST_FORMAT)
+}
+
+/// The environment that everybody belongs to.
+fn ours() -> Environment {
+    environment("test")
 }
 
 impl World {
@@ -66,7 +87,7 @@ impl World {
             now: Duration::ZERO,
             truth: BTreeMap::new(),
             versions: 0,
-            operator: None,
+            operators: [const { None }; REPLICAS],
             dataplane: None,
             session: None,
             disk: Disk::default(),
@@ -77,40 +98,45 @@ impl World {
             saved: None,
             maybe_saved: BTreeSet::new(),
             rotten: false,
+            honest: false,
+            installed: 0,
         };
-        world.start_operator();
+        world.start_operator(0);
         world.start_dataplane();
         world
     }
 
     /// Something happens.
     pub(crate) fn step(&mut self) {
+        let operator = self.rng.random_range(0..REPLICAS);
         match self.rng.random_range(0..100) {
             0..=11 => self.change(),
             12..=41 => self.deliver_to_client(false),
             42..=61 => self.deliver_to_server(),
             62..=69 => self.assemble(),
             70..=76 => self.save(),
-            77..=83 => self.connect(),
+            77..=83 => self.connect(operator),
             84..=86 => self.cut(),
-            87..=88 => self.stop_operator(),
-            89..=91 => self.start_operator(),
+            87..=88 => self.stop_operator(operator),
+            89..=91 => self.start_operator(operator),
             92 => self.crash_dataplane(),
             93 => self.crash_while_saving(),
             94 => self.fail_to_save(),
-            95 => self.publish_nonsense(),
+            95 => self.publish_nonsense(operator),
             96 => self.deliver_to_client(true),
             97 => self.disk_rots(),
+            98 => self.publish_for_another_environment(operator),
             _ => self.time_passes(),
         }
         self.check();
     }
 
-    /// Everything works again: the dataplane must come to serve what the operator publishes.
+    /// Everything works again: the dataplane must come to serve what the operators publish, whichever it is connected to.
     pub(crate) fn heal(&mut self) {
         self.disk.mend();
         self.cut();
-        self.start_operator();
+        self.assemble();
+        (0..REPLICAS).for_each(|operator| self.start_operator(operator));
         if self.rotten {
             // What rots under a running process shows at its next start, which then saves everything anew.
             self.crash_dataplane();
@@ -118,27 +144,57 @@ impl World {
         if self.dataplane.is_none() {
             self.start_dataplane();
         }
-        for round in 0..300 {
-            if round % 100 == 0 {
+        for operator in [0, 1, 0] {
+            self.cut();
+            for _ in 0..2 {
                 self.change();
+                self.honest = true;
+                (0..60).for_each(|_| self.exchange(operator));
             }
-            self.connect();
-            self.deliver_to_server();
-            self.deliver_to_client(false);
-            self.assemble();
-            self.check();
+            self.assert_up_to_date(operator);
         }
         self.save();
-        let published =
-            self.operator.as_ref().and_then(|operator| operator.latest.as_ref()).map(|latest| latest.digest());
-        let dataplane = self.dataplane.as_ref().expect("started");
-        assert_eq!(Some(dataplane.table.digest()), published, "it does not converge");
-        assert!(
-            self.session.as_ref().is_some_and(|session| session.to_client.is_empty() && session.to_server.is_empty())
-        );
+        // Both replicas have said all that there is to say; whoever goes from one to the other is told at most how the
+        // same table is written there.
+        for operator in [0, 1, 0, 1] {
+            self.cut();
+            let (before, is_news) = (self.installed, self.is_news(operator));
+            (0..10).for_each(|_| self.exchange(operator));
+            self.assert_up_to_date(operator);
+            assert_eq!(self.installed - before, usize::from(is_news), "the same table is applied again");
+        }
+        self.save();
+        let served = self.dataplane.as_ref().map(|dataplane| dataplane.table.digest());
         self.crash_dataplane();
-        self.start_dataplane();
-        assert_eq!(self.dataplane.as_ref().map(|dataplane| dataplane.table.digest()), published, "it was saved");
+        self.start_dataplane_reading(FORMATS);
+        assert_eq!(self.dataplane.as_ref().map(|dataplane| dataplane.table.digest()), served, "it was saved");
+    }
+
+    /// What can happen between the dataplane and this replica where nothing goes wrong.
+    fn exchange(&mut self, operator: usize) {
+        self.connect(operator);
+        self.deliver_to_server();
+        self.deliver_to_client(false);
+        self.assemble();
+        self.check();
+    }
+
+    /// The dataplane serves what this replica published last, and nobody has anything more to say.
+    fn assert_up_to_date(&self, operator: usize) {
+        let latest =
+            self.operators[operator].as_ref().and_then(|operator| operator.latest.as_ref()).expect("published");
+        let table = &self.dataplane.as_ref().expect("started").table;
+        assert_eq!(content(table.manifest()), content(latest.manifest()), "it does not converge");
+        let session = self.session.as_ref().expect("connected");
+        assert!(session.operator == operator && session.to_client.is_empty() && session.to_server.is_empty());
+    }
+
+    /// Whether this replica writes the table that is served in another format. An empty one is like none.
+    fn is_news(&self, operator: usize) -> bool {
+        let dataplane = self.dataplane.as_ref().expect("started");
+        let written = self.operators[operator].as_ref().expect("started").format;
+        let format = written.min(*dataplane.formats.end());
+        dataplane.table.is_empty() || dataplane.table.manifest().format != format
     }
 
     fn change(&mut self) {
@@ -150,18 +206,20 @@ impl World {
             self.truth.insert(name, self.versions);
         }
         let version = self.truth.get(name).copied();
-        let Some(operator) = &mut self.operator else { return };
-        match version {
-            Some(version) => operator.compiler.upsert(support::route(name, version)),
-            None => operator.compiler.remove(&support::id(name)),
+        for index in 0..REPLICAS {
+            let Some(operator) = &mut self.operators[index] else { continue };
+            match version {
+                Some(version) => operator.compiler.upsert(support::route(name, version)),
+                None => operator.compiler.remove(&support::id(name)),
+            }
+            let published = operator.publish();
+            self.publish(index, published);
         }
-        let published = operator.publish();
-        self.publish(published);
     }
 
     /// A table with a good digest and nonsense in a shard: only decoding it shows.
-    fn publish_nonsense(&mut self) {
-        let Some(operator) = &mut self.operator else { return };
+    fn publish_nonsense(&mut self, index: usize) {
+        let Some(operator) = &mut self.operators[index] else { return };
         let mut manifest = operator.compiler.compile().manifest;
         let Some(slot) = manifest.slots.keys().next().copied() else { return };
         let original = &operator.shards[&manifest.slots[&slot].digest];
@@ -177,47 +235,63 @@ impl World {
         operator.shards.insert(digest, nonsense);
         // A bit of a name or a URL may turn and leave a good table, which then is one.
         if Table::assemble(&manifest, None, &mut |digest| operator.shards.get(&digest).cloned()).is_err() {
-            self.hostile.insert(manifest.digest());
+            self.hostile.insert(content(&manifest));
         }
-        let published = operator.publish_as(manifest);
-        self.publish(published);
+        let published = operator.publish_as(&manifest);
+        self.publish(index, published);
     }
 
-    fn publish(&mut self, published: Arc<Published>) {
+    /// The same table, but it says that it is for others. A version that does not name environments cannot say so.
+    fn publish_for_another_environment(&mut self, index: usize) {
+        let Some(operator) = &mut self.operators[index] else { return };
+        let manifest = operator.compiler.compile().manifest;
+        let published = operator.publish_as(&Manifest { environment: Some(environment("production")), ..manifest });
+        self.publish(index, published);
+    }
+
+    fn publish(&mut self, index: usize, published: Arc<Published>) {
         self.publications += 1;
-        if !self.hostile.contains(&published.digest()) {
-            self.history.entry(published.digest()).or_default().insert(self.publications);
+        let content = content(published.manifest());
+        if !self.hostile.contains(&content) {
+            self.history.entry(content).or_default().insert(self.publications);
         }
-        if let Some(mut session) = self.session.take() {
+        if let Some(mut session) = self.session.take_if(|session| session.operator == index) {
             let steps = session.server.published(published, self.now);
             self.session = session.follow(steps, self.now, &mut self.rng);
         }
     }
 
     /// A new process that knows only what people have written, in whatever order it comes to read it.
-    fn start_operator(&mut self) {
-        if self.operator.is_some() {
+    fn start_operator(&mut self, index: usize) {
+        if self.operators[index].is_some() {
             return;
         }
-        let mut operator = Publisher::new();
+        let mut operator = Publisher::of(Some(ours()), self.rng.random_range(FORMATS));
         let mut routes: Vec<_> = self.truth.iter().collect();
         routes.shuffle(&mut self.rng);
         for (name, version) in routes {
             operator.compiler.upsert(support::route(name, *version));
         }
         let published = operator.publish();
-        self.operator = Some(operator);
-        self.publish(published);
+        self.operators[index] = Some(operator);
+        self.publish(index, published);
     }
 
-    fn stop_operator(&mut self) {
-        self.operator = None;
-        self.cut();
+    fn stop_operator(&mut self, index: usize) {
+        self.operators[index] = None;
+        if self.session.as_ref().is_some_and(|session| session.operator == index) {
+            self.cut();
+        }
     }
 
     fn start_dataplane(&mut self) {
+        let newest = self.rng.random_range(FORMATS);
+        self.start_dataplane_reading(OLDEST_FORMAT..=newest);
+    }
+
+    fn start_dataplane_reading(&mut self, formats: RangeInclusive<u32>) {
         let mut store = Store::new(self.disk.clone());
-        let loaded = store.load();
+        let loaded = store.load(Some(&ours()));
         if !self.rotten {
             let loaded = loaded.as_ref().expect("a disk that keeps its promises holds a whole table");
             let digest = loaded.as_ref().map(|stored| stored.table.digest());
@@ -229,9 +303,12 @@ impl World {
             assert!(self.served.contains(&table.digest()), "the disk gave a table that was never served");
             self.saved = Some(table.digest());
         }
+        // What a later version has saved is nothing to an earlier one.
+        let table = table.filter(|table| formats.contains(&table.manifest().format));
         let table = Arc::new(table.unwrap_or_else(Table::empty));
-        let client = Client::new(Identity::named("pod"));
-        self.dataplane = Some(Dataplane { client, table, place: 0, work: None, store, unsaved: false });
+        let identity = Identity { environment: Some(ours()), ..Identity::named("pod") };
+        let client = Client::reading(identity, formats.clone());
+        self.dataplane = Some(Dataplane { formats, client, table, place: 0, work: None, store, unsaved: false });
     }
 
     fn crash_dataplane(&mut self) {
@@ -244,11 +321,12 @@ impl World {
         }
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, index: usize) {
         if self.dataplane.is_none() {
             self.start_dataplane();
         }
-        let (Some(operator), Some(dataplane), None) = (&self.operator, &mut self.dataplane, &self.session) else {
+        let (Some(operator), Some(dataplane), None) = (&self.operators[index], &mut self.dataplane, &self.session)
+        else {
             return;
         };
         // The task that owns the client finishes what it is at before it connects.
@@ -257,9 +335,10 @@ impl World {
         }
         let hello = dataplane.client.connected(&dataplane.table);
         let longest = self.rng.random_bool(0.5).then(|| Duration::from_secs(self.rng.random_range(1..600)));
-        let admission = Admission { longest, ..Admission::default() };
+        let admission = Admission { environment: Some(ours()), longest, ..Admission::default() };
         let server = ServerStream::new(operator.latest.clone(), admission, self.now);
-        self.session = Some(Session { server, to_server: VecDeque::from([hello]), to_client: VecDeque::new() });
+        let (to_server, to_client) = (VecDeque::from([hello]), VecDeque::new());
+        self.session = Some(Session { operator: index, server, to_server, to_client });
     }
 
     fn cut(&mut self) {
@@ -296,8 +375,10 @@ impl World {
             match action {
                 Action::Send(message) => session.to_server.push_back(message),
                 Action::Assemble(transfer) => dataplane.work = Some(transfer),
-                Action::UpToDate(_) | Action::Refused(_) => {}
-                Action::Disconnect(_) => {
+                Action::UpToDate(_) => {}
+                Action::Refused(refusal) => assert!(!self.honest, "a good table was refused: {refusal}"),
+                Action::Disconnect(problem) => {
+                    assert!(!self.honest, "an honest operator was left: {problem}");
                     self.cut();
                     return;
                 }
@@ -309,13 +390,16 @@ impl World {
         let Some(dataplane) = &mut self.dataplane else { return };
         let Some(transfer) = dataplane.work.take() else { return };
         let outcome = transfer.assemble(&dataplane.table).map(|table| {
-            let places = self.history.get(&table.digest()).expect("a table that nobody published was assembled");
+            let places =
+                self.history.get(&content(table.manifest())).expect("a table that nobody published was assembled");
             let place = places.range(dataplane.place..).next();
             dataplane.place = *place.expect("it went back to an older table than the one that it served");
             self.served.insert(table.digest());
+            self.installed += 1;
             dataplane.table = Arc::new(table);
             dataplane.unsaved = true;
         });
+        assert!(!self.honest || outcome.is_ok(), "a good table was refused: {outcome:?}");
         let reply = dataplane.client.assembled(&outcome);
         if let (Some(message), Some(session)) = (reply, &mut self.session) {
             session.to_server.push_back(message);
@@ -373,14 +457,16 @@ impl World {
 
     fn check(&self) {
         let Some(dataplane) = &self.dataplane else { return };
-        let digest = dataplane.table.digest();
         if dataplane.table.is_empty() {
             return;
         }
-        assert!(!self.hostile.contains(&digest), "a hostile table is served");
-        assert!(self.history.contains_key(&digest), "a table is served that nobody published");
-        assert_eq!(dataplane.table.manifest().digest(), digest);
-        for (slot, shard) in &dataplane.table.manifest().slots {
+        let manifest = dataplane.table.manifest();
+        assert!(!self.hostile.contains(&content(manifest)), "a hostile table is served");
+        assert!(self.history.contains_key(&content(manifest)), "a table is served that nobody published");
+        assert!(dataplane.formats.contains(&manifest.format), "a table is served in a format that was not asked for");
+        assert_eq!(Environment::clash(manifest.environment.as_ref(), Some(&ours())), None, "environments mix");
+        assert_eq!(manifest.digest(), dataplane.table.digest());
+        for (slot, shard) in &manifest.slots {
             let bytes = dataplane.table.shard(*slot).expect("the table holds its shards");
             assert_eq!(Digest::of(bytes), shard.digest, "a shard of another epoch is served");
         }

@@ -21,8 +21,8 @@ use self::intern::{Interner, Symbol};
 use self::rows::{Contribution, RowSlot, Scratch};
 use crate::slot::SlotContent;
 use crate::{
-    Counts, DEFAULT_ADDRESS, Digest, HsaTree, InternalHosts, Manifest, Object, ObjectId, ROW_SLOTS, SlotId, SlotRef,
-    fold,
+    Counts, DEFAULT_ADDRESS, Digest, Environment, HsaTree, InternalHosts, Manifest, Object, ObjectId, ROW_SLOTS,
+    SlotId, SlotRef, fold,
 };
 
 pub use self::verdict::Verdict;
@@ -30,6 +30,8 @@ pub use self::verdict::Verdict;
 /// What the compiler must know about the platform.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompileOptions {
+    /// The environment that the tables are for, where environments are told apart.
+    pub environment: Option<Environment>,
     /// Producers that may be called by `http://`.
     pub internal: InternalHosts,
     /// How many rows there may be.
@@ -90,6 +92,7 @@ pub struct Compiler {
 impl Compiler {
     /// A compiler that knows no object.
     pub fn new(options: CompileOptions) -> Self {
+        let manifest = Manifest { environment: options.environment.clone(), ..Manifest::default() };
         Self {
             options,
             interner: Interner::default(),
@@ -103,7 +106,7 @@ impl Compiler {
             contracts: Contracts::default(),
             refused: HashSet::new(),
             new_hsa_tree: None,
-            manifest: Manifest::default(),
+            manifest,
             scratch: Scratch::default(),
         }
     }
