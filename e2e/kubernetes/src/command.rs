@@ -1,6 +1,8 @@
 //! Other people's programs that are run to their end: kubectl, helm, scripts. What they print is the result, or with an error
 //! the explanation.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,6 +40,20 @@ impl Administrator {
     /// Runs helm.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Result<String> {
         run(self.command("helm").args(arguments))
+    }
+
+    /// Runs `kubectl rivmesh`, with this program as the plugin; its exit code, and what it prints.
+    pub(crate) fn plugin(&self, program: &Path, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        let plugins = self.home.join("plugins");
+        let plugin = plugins.join("kubectl-rivmesh");
+        if !plugin.exists() {
+            fs::create_dir_all(&plugins)?;
+            symlink(program, &plugin)?;
+        }
+        let mut command = self.command("kubectl");
+        let output = command.arg("rivmesh").args(arguments).env("PATH", &plugins).output()?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
     }
 
     fn command(&self, program: &str) -> Command {

@@ -16,15 +16,12 @@ const MANAGER: &str = "somebody";
 
 /// A route for these addresses to one endpoint.
 pub(crate) fn route(name: &str, addresses: &[&str], url: &str) -> Value {
-    object(
-        Kind::RoutingEntry,
-        name,
-        json!({
-            "serviceContracts": [CONTRACT],
-            "logicalAddresses": addresses,
-            "producer": {"profile": "rivtabp21", "endpoints": [{"url": url}]},
-        }),
-    )
+    let spec = json!({
+        "serviceContracts": [CONTRACT],
+        "logicalAddresses": addresses,
+        "producer": {"profile": "rivtabp21", "endpoints": [{"url": url}]},
+    });
+    object(Kind::RoutingEntry, name, &spec)
 }
 
 /// A grant for this consumer at every address.

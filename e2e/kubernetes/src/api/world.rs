@@ -73,22 +73,7 @@ impl World {
 
     /// Runs `kubectl rivmesh` as the administrator, with our command as the plugin; its exit code, and what it prints.
     pub(crate) fn plugin(&self, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-        let plugins = self.directory.join("plugins");
-        let plugin = plugins.join("kubectl-rivmesh");
-        if !plugin.exists() {
-            std::fs::create_dir_all(&plugins)?;
-            std::os::unix::fs::symlink(binary("rivmesh")?, &plugin)?;
-        }
-        let output = Command::new(self.programs.join("kubectl"))
-            .arg("rivmesh")
-            .args(arguments)
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("HOME", &self.directory)
-            .env("PATH", &plugins)
-            .output()
-            .context("kubectl cannot be started")?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
+        self.administrator.plugin(&binary("rivmesh")?, arguments)
     }
 
     /// The URL of a producer, which answers calls with its name.

@@ -94,7 +94,7 @@ fn manifest(of: &Object, url: Option<&str>) -> Value {
         Spec::CallAuthorization(spec) => serde_json::to_value(spec),
         Spec::ServiceContract(spec) => serde_json::to_value(spec),
     };
-    let mut made = object(of.spec.kind(), &of.id.name, spec.expect("specs are JSON"));
+    let mut made = object(of.spec.kind(), &of.id.name, &spec.expect("specs are JSON"));
     if let Some(url) = url {
         made["spec"]["producer"]["endpoints"][0]["url"] = json!(url);
     }
@@ -104,7 +104,7 @@ fn manifest(of: &Object, url: Option<&str>) -> Value {
 /// What lets the consumer of the measurement call everything.
 fn grant((number, contracts): (usize, &[String])) -> Value {
     let spec = json!({"consumers": [ALLOWED], "serviceContracts": contracts, "logicalAddresses": ["*"]});
-    object(Kind::CallAuthorization, &format!("measurement-{number}"), spec)
+    object(Kind::CallAuthorization, &format!("measurement-{number}"), &spec)
 }
 
 #[cfg(test)]

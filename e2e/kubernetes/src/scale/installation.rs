@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 
 use super::relay::Relay;
 use crate::api::processes::{Dataplane, Operator};
-use crate::api::world::{Namespace, PATIENCE, World};
-use crate::suite::until;
+use crate::api::world::{Namespace, World};
+use crate::suite::{PATIENCE, until};
 
 const PODS: [(&str, &str); 2] = [("operator-a", "proxy-a"), ("operator-b", "proxy-b")];
 /// The chart's log level.
