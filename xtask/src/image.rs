@@ -114,8 +114,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Packs binaries that are built already, as [`run`] does: for the tests that run images.
-pub(crate) fn pack_all(binaries: &Path) -> Result<()> {
-    pack(&Source::look(None)?, &IMAGES.iter().collect::<Vec<_>>(), binaries, "dev", &directory())
+pub(crate) fn pack_all(binaries: &Path, tag: &str, out: &Path) -> Result<()> {
+    pack(&Source::look(None)?, &IMAGES.iter().collect::<Vec<_>>(), binaries, tag, out)
 }
 
 fn pack(source: &Source, images: &[&Image], binaries: &Path, tag: &str, out: &Path) -> Result<()> {

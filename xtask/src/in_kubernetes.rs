@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::image;
+use crate::{earlier, image};
 use crate::kubernetes::{self, Nodes, Tier, Version};
 use crate::process::command;
 use crate::program::program;
@@ -16,15 +16,28 @@ pub(crate) fn api_server(version: Version) -> Result<Outcome> {
     program(programs.hand_to(&mut tests()).arg("api"))
 }
 
+/// The release from which the cluster's platform is upgraded, where there will be a cluster of our own.
+pub(crate) fn build_earlier(packages: &[&str]) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    if !matches!(kubernetes::nodes(), Nodes::Ours) {
+        return Ok(outcome);
+    }
+    match earlier::find() {
+        Ok(found) => earlier::build(&found, packages)?,
+        Err(why) => outcome.skip(format!("the upgrade from an earlier release: {why:#}")),
+    }
+    Ok(outcome)
+}
+
 /// The tier with a whole cluster: on a node of our own, or in the cluster of `KUBECONFIG`.
 pub(crate) fn cluster() -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut tests = tests();
+    tests.arg("node");
     let programs = match kubernetes::nodes() {
         Nodes::Ours => kubernetes::programs(Tier::Node)?,
         Nodes::Given(kubeconfig) => {
-            println!("in the cluster of KUBECONFIG={}", kubeconfig.display());
-            tests.arg("--given");
+            tests.arg("--given").arg(kubeconfig);
             kubernetes::programs(Tier::Api(Version::Newest))?
         }
         Nodes::Nowhere(why) => {
@@ -32,9 +45,13 @@ pub(crate) fn cluster() -> Result<Outcome> {
             return Ok(outcome);
         }
     };
-    image::pack_all(&release())?;
+    image::pack_all(&release(), "dev", &image::directory())?;
+    image::pack_all(&release(), "tutorial", &image::directory().join("tutorial"))?;
     tests.env("RIVMESH_IMAGE_DIR", image::directory());
-    program(programs.hand_to(&mut tests).arg("node"))
+    if let Ok(earlier) = earlier::find() {
+        tests.env("RIVMESH_EARLIER_DIR", earlier.directory());
+    }
+    program(programs.hand_to(&mut tests))
 }
 
 fn tests() -> std::process::Command {

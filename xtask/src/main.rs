@@ -7,6 +7,7 @@ mod bench;
 mod charts;
 mod cluster;
 mod docs;
+mod earlier;
 mod generate;
 mod image;
 mod in_kubernetes;

@@ -91,6 +91,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let stages: Vec<&Stage> = Stage::value_variants().iter().filter(chosen).collect();
     let mut reports = Vec::new();
     if stages.iter().any(|stage| stage.needs_binaries()) {
+        // First, since both builds leave their programs in one place.
+        if stages.contains(&&Stage::Cluster) {
+            reports.push(stage::run("earlier release", || in_kubernetes::build_earlier(&packages())));
+        }
         reports.push(stage::run("build", build));
     }
     // Without the binaries nothing below means anything.
@@ -125,10 +129,15 @@ fn finish(reports: &[stage::Report]) -> Result<()> {
 /// The release build of everything that the later stages start.
 fn build() -> Result<Outcome> {
     tools::MAKE.require()?;
-    let packages =
-        image::packages().chain(["rivmesh-e2e", "rivmesh-kubernetes-tests"]).flat_map(|package| ["-p", package]);
+    let packages = packages();
+    let packages = packages.iter().flat_map(|package| ["-p", package]);
     process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
     Ok(Outcome::default())
+}
+
+/// The crates whose programs are tested, or test.
+fn packages() -> Vec<&'static str> {
+    image::packages().chain(["rivmesh-e2e", "rivmesh-kubernetes-tests"]).collect()
 }
 
 /// Where the binaries under test lie; the end-to-end tests read it from `RIVMESH_BIN_DIR`.

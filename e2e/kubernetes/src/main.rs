@@ -45,6 +45,12 @@ enum Tier {
         /// Where our images lie, one NAME.tar each.
         #[arg(long, env = "RIVMESH_IMAGE_DIR", value_name = "DIR")]
         images: PathBuf,
+        /// How to reach a cluster that somebody else keeps, instead of one that is made for the run.
+        #[arg(long, value_name = "KUBECONFIG")]
+        given: Option<PathBuf>,
+        /// An earlier release, charts in source/charts and images in images/; without it, no upgrade from one is tested.
+        #[arg(long, env = "RIVMESH_EARLIER_DIR", value_name = "DIR")]
+        earlier: Option<PathBuf>,
         /// Where the files of the run go; they stay for a look.
         #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/cluster-tests"))]
         directory: PathBuf,
@@ -72,8 +78,8 @@ async fn run(arguments: Arguments) -> Result<Tally> {
     let programs = arguments.programs.context("RIVMESH_KUBERNETES_BIN is not set; `cargo xtask test` sets it")?;
     match arguments.tier {
         Tier::Api { filter } => api::run(&programs, filter.as_deref().unwrap_or_default()).await,
-        Tier::Node { filter, images, directory } => {
-            let parts = node::Parts { programs, images, directory };
+        Tier::Node { filter, images, given, earlier, directory } => {
+            let parts = node::Parts { programs, images, given, earlier, directory };
             node::run(parts, filter.as_deref().unwrap_or_default()).await
         }
         Tier::Scale(options) => scale::run(&programs, &options).await,

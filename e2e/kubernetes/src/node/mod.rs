@@ -11,6 +11,7 @@ mod install;
 mod operators;
 mod release;
 mod scaling;
+mod tutorial;
 mod upgrades;
 mod world;
 
@@ -19,7 +20,12 @@ use serde_json::json;
 
 pub(crate) use self::world::Parts;
 use self::world::World;
+use crate::command::Administrator;
 use crate::suite::{Case, Tally};
+
+const TUTORIAL: &str = "the_tutorial_is_followed";
+const ONLY_TUTORIAL: &str = "In a cluster that is given, only the tutorial is followed. Its nodes need the images that lie in \
+    target/images/tutorial; the page tells how.";
 
 /// Runs the cases whose names contain `filter`.
 pub(crate) async fn run(parts: Parts, filter: &str) -> Result<Tally> {
@@ -38,9 +44,28 @@ pub(crate) async fn run(parts: Parts, filter: &str) -> Result<Tally> {
     .into_iter()
     .flatten()
     .collect();
-    let world = World::start(parts).await?;
     let mut tally = Tally::default();
-    world.install(&World::charts(), json!({})).await?;
+    if let Some(kubeconfig) = parts.given.clone() {
+        let administrator = Administrator { programs: parts.programs, kubeconfig, home: parts.directory };
+        println!("{ONLY_TUTORIAL}");
+        tally.judge(TUTORIAL, tutorial::is_followed(&administrator)).await;
+        for case in cases {
+            tally.skip(case.name, "it does to a node what nobody may do to a cluster that is only lent");
+        }
+        return Ok(tally);
+    }
+    let world = World::start(parts).await?;
+    if TUTORIAL.contains(filter) {
+        tally.judge(TUTORIAL, tutorial::is_followed(&world.cluster.administrator)).await;
+    }
+    let upgrade = upgrades::from_an_earlier_release();
+    match world.parts.earlier.as_deref().filter(|_| upgrade.name.contains(filter)) {
+        Some(earlier) => {
+            world.install(&earlier.join("source/charts"), json!({"image": {"tag": "earlier"}})).await?;
+            tally.judge(upgrade.name, beside_traffic(&world, &upgrade)).await;
+        }
+        None => world.install(&World::charts(), json!({})).await?,
+    }
     for case in cases.iter().filter(|case| case.name.contains(filter)) {
         tally.judge(case.name, beside_traffic(&world, case)).await;
     }

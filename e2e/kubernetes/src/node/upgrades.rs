@@ -1,5 +1,6 @@
 //! Upgrades while calls are made: of each half, of the definitions, and of everything from an earlier release.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -8,16 +9,46 @@ use anyhow::{Context, Result, ensure};
 use rivmesh_crds::{ConditionType, Kind};
 use serde_json::{Value, json};
 
-use super::release::Half;
+use super::release::{Half, admin_of};
 use super::world::{ROUTE, World, install_definitions};
+use crate::admin;
 use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![dataplanes_are_upgraded_one_by_one, operators_are_upgraded_one_by_one, definitions_are_upgraded]
 }
 
+/// The first case of all: it finds the earlier release at work.
+pub(super) fn from_an_earlier_release() -> Case<World> {
+    cases![everything_is_upgraded_from_an_earlier_release].remove(0)
+}
+
 /// Longer than all pods of a half take to be replaced, one after the other, with their drains.
 const ROLL_OUT: Duration = Duration::from_secs(180);
+
+async fn everything_is_upgraded_from_an_earlier_release(world: &World) -> Result<()> {
+    let region = &world.region;
+    let before = tables(world).await?;
+    install_definitions(&world.cluster, &World::charts())?;
+    region.upgrade(&World::charts(), json!({"image": {"tag": "dev"}}))?;
+    for half in [Half::Operator, Half::Dataplane] {
+        for pod in region.until_pods(half, 2, ROLL_OUT).await? {
+            let image = &pod.spec.as_ref().context("a pod has a spec")?.containers[0].image;
+            ensure!(image.as_deref().is_some_and(|image| image.ends_with(":dev")), "{image:?} still runs");
+        }
+    }
+    // The same objects, in words that the earlier release does not speak.
+    let after = tables(world).await?;
+    ensure!(before.is_disjoint(&after), "the format is the same: {before:?}, then {after:?}");
+    world.changes_are_programmed(Duration::from_secs(60)).await
+}
+
+/// The digests of the tables that dataplanes use.
+async fn tables(world: &World) -> Result<BTreeSet<String>> {
+    let pods = world.region.pods(Half::Dataplane).await?;
+    let digest = |pod| Ok(admin::status(admin_of(pod)?)?["table"]["digest"].to_string());
+    pods.iter().map(digest).collect()
+}
 
 async fn dataplanes_are_upgraded_one_by_one(world: &World) -> Result<()> {
     roll_out(world, Half::Dataplane).await

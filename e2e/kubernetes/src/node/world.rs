@@ -34,6 +34,10 @@ pub(crate) struct Parts {
     pub(crate) programs: PathBuf,
     /// Directory of our images.
     pub(crate) images: PathBuf,
+    /// A cluster that somebody else keeps.
+    pub(crate) given: Option<PathBuf>,
+    /// Directory of an earlier release.
+    pub(crate) earlier: Option<PathBuf>,
     /// Where the files of the run go.
     pub(crate) directory: PathBuf,
 }
@@ -68,6 +72,10 @@ impl World {
         pki.issue_server(PRODUCER, &[FIRST.host(), SECOND.host()])?;
         let cluster = Rc::new(Cluster::up(FIRST, &parts.programs, &parts.directory).await?);
         cluster.load(&Parts::images_of(&parts.images)?)?;
+        cluster.load(&Parts::images_of(&parts.images.join("tutorial"))?)?;
+        if let Some(earlier) = &parts.earlier {
+            cluster.load(&Parts::images_of(&earlier.join("images"))?)?;
+        }
         let one = Producer::start("one", FIRST.host(), pki.directory(), PRODUCER).await?;
         let two = Producer::start("two", FIRST.host(), pki.directory(), PRODUCER).await?;
         let certificates = Certificates { pki: pki.directory().to_owned(), server: SERVER, client: "platform-client" };
