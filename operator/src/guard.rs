@@ -2,6 +2,9 @@
 //! says that it is right. A wrong `rm`, an empty volume or a broken checkout must not take a region's traffic down;
 //! the price is that revocations wait too, and the alert says so.
 //!
+//! Whoever deletes object by object takes a little from each of many tables. So a kind is measured against the most that it
+//! had within the last ten minutes, and while a table is held that does not move.
+//!
 //! What counts as the table before is kept outside the process, by a [`Keeper`], so that a restart does not forget it: in
 //! a directory of files, or where an operator keeps it in its cluster. A held table is released by its digest. While two
 //! versions of the operator are at work, baseline and release are of both, so a table is named by what both call it.
@@ -11,6 +14,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rivmesh_table::{Counts, Digest, FORMATS, Manifest, OLDEST_FORMAT, ObjectId};
 use serde::{Deserialize, Serialize};
@@ -19,6 +23,11 @@ use serde::{Deserialize, Serialize};
 const ROWS: u64 = 100;
 /// A kind that loses no more than this share, in percent, is never held.
 const PERCENT: u64 = 30;
+
+/// How long a kind is measured against what it had.
+const WINDOW: Duration = Duration::from_secs(600);
+/// Tables that were published within this time of each other are remembered as one.
+const GRAIN: Duration = Duration::from_secs(30);
 
 /// Releases that are remembered: a person's, and that of another process that published the same table.
 const REMEMBERED_RELEASES: usize = 4;
@@ -50,10 +59,14 @@ pub trait Keeper: fmt::Debug + Send {
     fn how_to_release(&self, digest: Digest) -> String;
 }
 
-/// Compares each new table with the last one that was published.
+/// Compares each new table with those that were published before it.
 #[derive(Debug, Default)]
 pub struct Guard {
     baseline: Option<Baseline>,
+    /// The most that tables before the baseline had, and until when one of them was in force; the oldest first.
+    recent: VecDeque<(Instant, Counts)>,
+    /// The table that was judged last is held back.
+    holds: bool,
     keeper: Option<Box<dyn Keeper>>,
     /// Those of tables that were not published since.
     released: VecDeque<Digest>,
@@ -131,6 +144,16 @@ pub fn losses(before: &Counts, after: &Counts) -> Vec<Loss> {
     kinds.into_iter().filter(is_too_much).collect()
 }
 
+/// The larger of two, kind by kind.
+fn larger(one: &Counts, other: &Counts) -> Counts {
+    Counts {
+        routes: one.routes.max(other.routes),
+        authorizations: one.authorizations.max(other.authorizations),
+        contracts: one.contracts.max(other.contracts),
+        hsa_units: one.hsa_units.max(other.hsa_units),
+    }
+}
+
 impl Guard {
     /// A guard without memory of earlier processes.
     pub fn new() -> Self {
@@ -139,7 +162,7 @@ impl Guard {
 
     /// A guard that goes on from this baseline, if there is one, and hands every later one to `keeper`.
     pub fn with(baseline: Option<Baseline>, keeper: Box<dyn Keeper>) -> Self {
-        Self { baseline, keeper: Some(keeper), released: VecDeque::new() }
+        Self { baseline, keeper: Some(keeper), ..Self::default() }
     }
 
     /// A guard whose baseline is kept in `directory`, which is created if it is not there.
@@ -154,11 +177,16 @@ impl Guard {
         Ok(Self::with(baseline, Box::new(keeper)))
     }
 
-    /// Whether this table may be published; if not, what shrank too much.
-    pub fn judge(&self, manifest: &Manifest) -> Result<(), Vec<Loss>> {
+    /// Whether this table may be published now; if not, what shrank too much.
+    pub fn judge(&mut self, manifest: &Manifest, now: Instant) -> Result<(), Vec<Loss>> {
         let Some(baseline) = &self.baseline else { return Ok(()) };
-        let losses = losses(&baseline.counts, &manifest.counts);
-        if losses.is_empty() || self.is_released(manifest) { Ok(()) } else { Err(losses) }
+        if !self.holds {
+            self.recent.retain(|(until, _)| now.duration_since(*until) < WINDOW);
+        }
+        let most = self.recent.iter().fold(baseline.counts, |most, (_, counts)| larger(&most, counts));
+        let losses = losses(&most, &manifest.counts);
+        self.holds = !losses.is_empty() && !self.is_released(manifest);
+        if self.holds { Err(losses) } else { Ok(()) }
     }
 
     /// Whoever released it may go by the digest of any format: that of a log or of another version.
@@ -167,15 +195,27 @@ impl Guard {
             && FORMATS.into_iter().any(|format| self.released.contains(&manifest.digest_in(format)))
     }
 
-    /// This table was published: it is what the next one is measured against.
+    /// This table was published now: it, and those shortly before it, are what the next one is measured against.
     ///
     /// # Errors
     /// When it could not be written down; the guard works on, but a restart would go by the one before.
-    pub fn published(&mut self, manifest: &Manifest) -> io::Result<()> {
+    pub fn published(&mut self, manifest: &Manifest, now: Instant) -> io::Result<()> {
         let baseline = Baseline { digest: name(manifest), counts: manifest.counts };
-        self.baseline = Some(baseline);
+        let before = self.baseline.replace(baseline);
+        if self.is_released(manifest) {
+            self.recent.clear();
+        } else if let Some(before) = before {
+            self.remember(before.counts, now);
+        }
         self.released.clear();
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.keep(&baseline))
+    }
+
+    fn remember(&mut self, counts: Counts, now: Instant) {
+        match self.recent.back_mut() {
+            Some((until, most)) if now.duration_since(*until) < GRAIN => *most = larger(most, &counts),
+            _ => self.recent.push_back((now, counts)),
+        }
     }
 
     /// Lets the table with this digest pass, when it is judged next.
@@ -290,28 +330,64 @@ mod tests {
 
     #[test]
     fn the_baseline_survives_a_restart_and_a_release_names_one_table() {
-        let directory = tempfile::tempdir().expect("a directory");
+        let (directory, now) = (tempfile::tempdir().expect("a directory"), Instant::now());
         let mut guard = Guard::open(directory.path()).expect("opened");
-        assert_eq!(guard.judge(&manifest(0, 0)), Ok(()), "nothing to compare with");
-        guard.published(&manifest(1000, 1000)).expect("written");
+        assert_eq!(guard.judge(&manifest(0, 0), now), Ok(()), "nothing to compare with");
+        guard.published(&manifest(1000, 1000), now).expect("written");
 
         let mut guard = Guard::open(directory.path()).expect("opened again");
-        assert!(guard.judge(&manifest(0, 0)).is_err());
+        assert!(guard.judge(&manifest(0, 0), now).is_err());
         guard.release(manifest(1, 1).digest());
-        assert!(guard.judge(&manifest(0, 0)).is_err(), "another table was released");
+        assert!(guard.judge(&manifest(0, 0), now).is_err(), "another table was released");
         guard.release(manifest(0, 0).digest());
-        assert_eq!(guard.judge(&manifest(0, 0)), Ok(()));
-        guard.published(&manifest(0, 0)).expect("written");
-        assert_eq!(Guard::open(directory.path()).expect("opened").judge(&manifest(0, 0)), Ok(()));
+        assert_eq!(guard.judge(&manifest(0, 0), now), Ok(()));
+        guard.published(&manifest(0, 0), now).expect("written");
+        assert_eq!(Guard::open(directory.path()).expect("opened").judge(&manifest(0, 0), now), Ok(()));
+    }
+
+    /// As `kubectl delete --all` does it, with a catalogue of many small objects.
+    #[test]
+    fn many_small_losses_are_a_large_one() {
+        let (mut guard, mut now) = (Guard::new(), Instant::now());
+        guard.published(&manifest(10_000, 0), now).expect("kept");
+        let mut rows = 10_000;
+        while guard.judge(&manifest(rows - 10, 0), now).is_ok() {
+            rows -= 10;
+            now += Duration::from_millis(200);
+            guard.published(&manifest(rows, 0), now).expect("kept");
+        }
+        assert_eq!(rows, 7000);
+        assert!(guard.recent.len() <= 21, "{} are remembered", guard.recent.len());
+
+        // To wait does not release it, and what is in force was never more than that.
+        now += WINDOW * 2;
+        let loss = Loss { what: "routes", before: 10_000, after: 6990 };
+        assert_eq!(guard.judge(&manifest(6990, 0), now), Err(vec![loss]));
+        // Restored, it is judged by what is in force now.
+        assert_eq!(guard.judge(&manifest(7000, 0), now), Ok(()));
+        assert_eq!(guard.judge(&manifest(6990, 0), now), Ok(()));
+    }
+
+    #[test]
+    fn a_release_is_the_last_word_on_all_that_went_before() {
+        let (mut guard, now) = (Guard::new(), Instant::now());
+        guard.published(&manifest(1000, 0), now).expect("kept");
+        guard.published(&manifest(800, 0), now).expect("kept");
+        let shrunk = manifest(600, 0);
+        assert!(guard.judge(&shrunk, now).is_err());
+        guard.release(shrunk.digest());
+        assert_eq!(guard.judge(&shrunk, now), Ok(()));
+        guard.published(&shrunk, now).expect("kept");
+        assert_eq!(guard.judge(&manifest(500, 0), now), Ok(()));
     }
 
     #[test]
     fn a_table_goes_by_the_name_that_the_version_before_knows_and_is_released_by_any() {
-        let directory = tempfile::tempdir().expect("a directory");
+        let (directory, now) = (tempfile::tempdir().expect("a directory"), Instant::now());
         let mut guard = Guard::open(directory.path()).expect("opened");
         let environment = Some("production".parse().expect("a name"));
         let full = Manifest { environment: environment.clone(), ..manifest(1000, 0) };
-        guard.published(&full).expect("written");
+        guard.published(&full, now).expect("written");
         let written = fs::read_to_string(directory.path().join(BASELINE)).expect("readable");
         // As the version before would write it: an upgrade, and a step back, find the baseline as it was.
         let before = Manifest { format: OLDEST_FORMAT, environment: None, ..full };
@@ -320,25 +396,25 @@ mod tests {
         let shrunk = Manifest { environment, ..manifest(0, 0) };
         for format in FORMATS {
             let mut guard = Guard::open(directory.path()).expect("opened");
-            assert!(guard.judge(&shrunk).is_err());
+            assert!(guard.judge(&shrunk, now).is_err());
             guard.release(shrunk.digest_in(format));
-            assert_eq!(guard.judge(&shrunk), Ok(()), "released by its digest in format {format}");
+            assert_eq!(guard.judge(&shrunk, now), Ok(()), "released by its digest in format {format}");
         }
     }
 
     #[test]
     fn the_release_file_releases_and_is_used_up() {
-        let directory = tempfile::tempdir().expect("a directory");
+        let (directory, now) = (tempfile::tempdir().expect("a directory"), Instant::now());
         let mut guard = Guard::open(directory.path()).expect("opened");
-        guard.published(&manifest(1000, 0)).expect("written");
+        guard.published(&manifest(1000, 0), now).expect("written");
         let path = directory.path().join(RELEASE);
         fs::write(&path, "not a digest").expect("written");
         guard.look_for_release();
-        assert!(guard.judge(&manifest(0, 0)).is_err());
+        assert!(guard.judge(&manifest(0, 0), now).is_err());
         fs::write(&path, format!("{}\n", manifest(0, 0).digest())).expect("written");
         guard.look_for_release();
-        assert_eq!(guard.judge(&manifest(0, 0)), Ok(()));
-        guard.published(&manifest(0, 0)).expect("written");
+        assert_eq!(guard.judge(&manifest(0, 0), now), Ok(()));
+        guard.published(&manifest(0, 0), now).expect("written");
         assert!(!path.exists());
     }
 

@@ -192,7 +192,7 @@ impl Desk {
             self.ledger.unchanged(&self.reach, Timestamp::now());
             return;
         }
-        if let Err(losses) = self.guard.judge(&manifest) {
+        if let Err(losses) = self.guard.judge(&manifest, Instant::now()) {
             let digest = guard::name(&manifest);
             let held = Held {
                 digest,
@@ -211,7 +211,7 @@ impl Desk {
         match Published::new(manifest, &self.unpublished, before.as_deref()) {
             Ok(published) => {
                 let published = Arc::new(published);
-                if let Err(error) = self.guard.published(published.manifest()) {
+                if let Err(error) = self.guard.published(published.manifest(), Instant::now()) {
                     let what = format!("the baseline of the shrink guard could not be written: {error}");
                     self.ledger.trouble(what);
                 }

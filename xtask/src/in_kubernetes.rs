@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use crate::{earlier, image};
 use crate::kubernetes::{self, Nodes, Tier, Version};
 use crate::process::command;
 use crate::program::program;
 use crate::stage::Outcome;
 use crate::test::release;
+use crate::{earlier, image};
 
 /// The tier with an API server and no node.
 pub(crate) fn api_server(version: Version) -> Result<Outcome> {

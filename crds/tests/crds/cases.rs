@@ -64,7 +64,8 @@ fn reach<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
 
 fn grown(value: &Value) -> Value {
     let count = |name: &str| value.get(name).and_then(Value::as_u64);
-    let text = |index: u64| value["text"].as_str().expect("a list or a map has a text").replace('#', &index.to_string());
+    let text =
+        |index: u64| value["text"].as_str().expect("a list or a map has a text").replace('#', &index.to_string());
     if let Some(count) = count("$list") {
         return (0..count)
             .map(|index| value.get("item").map_or_else(|| json!(text(index)), |item| numbered(item, index)))

@@ -17,8 +17,10 @@ mod traffic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::suite::Tally;
 
@@ -61,16 +63,29 @@ enum Tier {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let outcome = tokio::select! {
+        outcome = run(Arguments::parse()) => outcome,
+        // What was running is dropped, and with it every process, namespace and link.
+        () = stopped() => Err(anyhow!("a signal ended them")),
+    };
+    match outcome {
         Ok(tally) => {
             tally.print();
             if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            println!("FAIL  the tests could not begin: {error:#}");
+            println!("FAIL  the tests did not come to their end: {error:#}");
             println!("0 passed, 1 failed, 0 skipped");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn stopped() {
+    let mut terminate = signal(SignalKind::terminate()).expect("handlers are installed once");
+    tokio::select! {
+        _ = ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
 }
 

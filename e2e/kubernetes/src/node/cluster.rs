@@ -48,11 +48,13 @@ impl Site {
 
 /// A running cluster; it ends when this is dropped.
 pub(crate) struct Cluster {
-    pub(crate) site: Site,
-    state: PathBuf,
+    processes: Processes,
     pub(crate) administrator: Administrator,
     pub(crate) client: Client,
 }
+
+/// What `cluster.sh` keeps below this directory, whole or half started.
+struct Processes(PathBuf);
 
 impl Cluster {
     /// Starts it with the programs of Kubernetes in `programs`; its files lie below `directory`.
@@ -62,22 +64,23 @@ impl Cluster {
         let home = directory.join(format!("{}-home", site.name));
         fs::create_dir_all(&home)?;
         let [first, second, third] = site.net;
-        let mut up = script(&state, &["up"]);
+        let processes = Processes(state);
+        let mut up = processes.script(&["up"]);
         up.arg(programs)
             .env("CLUSTER_NAME", site.name)
             .env("CLUSTER_NET", format!("{first}.{second}.{third}"))
             .env("POD_CIDR", site.pods)
             .env("SERVICE_CIDR", site.services)
             .env("CLUSTER_OWNER", std::process::id().to_string());
-        let progress = run(&mut up).with_context(|| format!("the logs are in {}/log", state.display()))?;
+        let progress = run(&mut up).with_context(|| format!("the logs are in {}/log", processes.0.display()))?;
         for line in progress.lines() {
             println!("      {line}");
         }
-        let kubeconfig = state.join("admin.kubeconfig");
+        let kubeconfig = processes.0.join("admin.kubeconfig");
         let config = Kubeconfig::read_from(&kubeconfig)?;
         let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
         let administrator = Administrator { programs: programs.to_owned(), kubeconfig, home };
-        Ok(Self { site, state, administrator, client: Client::try_from(config)? })
+        Ok(Self { processes, administrator, client: Client::try_from(config)? })
     }
 
     /// Runs kubectl.
@@ -87,40 +90,42 @@ impl Cluster {
 
     /// Gives images to the node.
     pub(crate) fn load(&self, images: &[PathBuf]) -> Result<()> {
-        run(script(&self.state, &["load"]).args(images)).map(drop)
+        run(self.processes.script(&["load"]).args(images)).map(drop)
     }
 
     /// Ends a part of Kubernetes.
     pub(crate) fn stop(&self, part: &str) -> Result<()> {
-        run(script(&self.state, &["stop"]).arg(part)).map(drop)
+        run(self.processes.script(&["stop"]).arg(part)).map(drop)
     }
 
     /// Starts a part that was stopped.
     pub(crate) fn start(&self, part: &str) -> Result<()> {
-        run(script(&self.state, &["start"]).arg(part)).map(drop)
+        run(self.processes.script(&["start"]).arg(part)).map(drop)
     }
 
     /// Sends a signal, without SIG, to a part or to the first process of NAMESPACE/POD/CONTAINER.
     pub(crate) fn signal(&self, whom: &str, signal: &str) -> Result<()> {
-        run(script(&self.state, &["signal"]).args([whom, signal])).map(drop)
+        run(self.processes.script(&["signal"]).args([whom, signal])).map(drop)
     }
 
     /// Joins it to another: pods of each reach NodePorts of the other.
     pub(crate) fn join(&self, other: &Self) -> Result<()> {
-        run(script(&self.state, &["peer"]).arg(&other.state)).map(drop)
+        run(self.processes.script(&["peer"]).arg(&other.processes.0)).map(drop)
     }
 }
 
-impl Drop for Cluster {
+impl Processes {
+    fn script(&self, command: &[&str]) -> Command {
+        let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster/cluster.sh"));
+        script.args(command).arg(&self.0);
+        script
+    }
+}
+
+impl Drop for Processes {
     fn drop(&mut self) {
-        if let Err(error) = run(&mut script(&self.state, &["down"])) {
-            println!("the cluster {} could not be ended: {error:#}", self.site.name);
+        if let Err(error) = run(&mut self.script(&["down"])) {
+            println!("the cluster in {} could not be ended: {error:#}", self.0.display());
         }
     }
-}
-
-fn script(state: &Path, command: &[&str]) -> Command {
-    let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster/cluster.sh"));
-    script.args(command).arg(state);
-    script
 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rivmesh_crds::{ConditionType, Kind};
-use rivmesh_e2e::pki::ALLOWED;
 
 use super::release::{Half, admin_of, is_ready, metric_of};
 use super::world::World;
 use crate::admin;
-use crate::objects::{grant, route};
+use crate::objects::route;
 use crate::suite::{Case, PATIENCE, cases, until};
 use crate::traffic::{Call, call_once};
 
@@ -23,7 +22,6 @@ const MANY: [&str; 2] = ["many-a", "many-b"];
 async fn a_kind_is_deleted_and_all_operators_are_restarted(world: &World) -> Result<()> {
     let region = &world.region;
     apply_many(world).await?;
-    region.kubectl(&["delete", "callauthorization", "--all"])?;
     region.kubectl(&["delete", "routingentry", "--all"])?;
     until_held(world).await?;
     until("an event says so", PATIENCE, async || {
@@ -49,7 +47,6 @@ async fn a_kind_is_deleted_and_all_operators_are_restarted(world: &World) -> Res
     .await?;
 
     // What is in Git is applied again; nothing has to be released.
-    region.apply(&grant("traffic", ALLOWED)).await?;
     world.route_to("one").await?;
     apply_many(world).await?;
     region.until_pods(Half::Operator, 2, Duration::from_secs(60)).await?;

@@ -123,7 +123,8 @@ impl Reader {
             ensure!(format!("{answer:#}").contains(code), "{code} was expected: {answer:#}");
         }
         ensure!(self.types(&curl.replace("journal", "newcomer")).await?.contains("VP007"), "curl is let in");
-        let give_back = r#"kubectl patch callauthorization journal-viewer --type merge --patch '{"spec": {"suspend": false}}'"#;
+        let give_back =
+            r#"kubectl patch callauthorization journal-viewer --type merge --patch '{"spec": {"suspend": false}}'"#;
         self.types(give_back).await?;
         self.types("kubectl wait --for=condition=Programmed --timeout=60s callauthorization/journal-viewer").await?;
         self.types(call).await.map(drop)
