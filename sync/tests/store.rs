@@ -5,12 +5,12 @@ mod support;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rivmesh_sync::disk::{Directory, Files, Store};
 use rivmesh_table::{Digest, FORMAT, OLDEST_FORMAT, Table};
-use support::{Publisher, environment};
+use support::{Publisher, environment, route};
 use tempfile::TempDir;
 
 fn at(seconds: u64) -> SystemTime {
@@ -188,23 +188,39 @@ fn every_bit_of_the_manifest_counts() {
     }
 }
 
-/// A directory on a disk that can be full.
+/// A directory on a disk of so many bytes, of which single files cannot be read and nothing can be synced if a test says so.
 struct Disk {
     directory: Directory,
-    full: AtomicBool,
+    bytes: usize,
+    unreadable: Option<&'static str>,
+    syncs: AtomicUsize,
+}
+
+/// A disk that holds a directory and has room for so many bytes more.
+fn disk(directory: &TempDir, room: usize) -> Disk {
+    let directory = Directory::open(directory.path()).expect("usable");
+    let bytes = used(&directory, "") + room;
+    Disk { directory, bytes, unreadable: None, syncs: AtomicUsize::new(usize::MAX) }
+}
+
+/// The bytes of all files but one.
+fn used(directory: &Directory, but: &str) -> usize {
+    let names = directory.list().expect("readable");
+    names.iter().filter(|name| *name != but).map(|name| directory.read(name).expect("readable").len()).sum()
 }
 
 impl Files for Disk {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        if self.unreadable == Some(name) {
+            return Err(io::Error::other("a bad block"));
+        }
         self.directory.read(name)
     }
 
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        if self.full.load(Ordering::Relaxed) {
-            self.directory.write(name, &content[..content.len() / 2])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.directory.write(name, content)
+        let room = self.bytes.saturating_sub(used(&self.directory, name));
+        self.directory.write(name, &content[..content.len().min(room)])?;
+        if content.len() > room { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -220,23 +236,105 @@ impl Files for Disk {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let left = self.syncs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map_err(|_| io::Error::other("a bad controller"))?;
         self.directory.sync()
     }
 }
 
-#[test]
-fn a_full_disk_is_told_and_keeps_the_table_before() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let disk = || Disk { directory: Directory::open(directory.path()).expect("usable"), full: AtomicBool::new(false) };
-    let [first, second, _] = tables();
-    Store::new(disk()).save(&first, at(0)).expect("saved");
+/// A table of one route, and one of so many that it has shard after shard.
+fn small_and_large() -> [Table; 2] {
+    let mut publisher = Publisher::new();
+    publisher.publish_route("E001", 1);
+    let small = publisher.table();
+    for unit in 0..10 {
+        publisher.compiler.upsert(route(&format!("E{unit}01"), 2));
+    }
+    publisher.publish();
+    let large = publisher.table();
+    assert!(large.manifest().slots.len() > 5, "{:?}", large.manifest().slots);
+    [small, large]
+}
 
-    let full = disk();
-    full.full.store(true, Ordering::Relaxed);
-    let mut store = Store::new(full);
+/// The bytes of the shards of `table` that `other` does not have.
+fn own_bytes(table: &Table, other: &Table) -> usize {
+    let shared: Vec<Digest> = other.manifest().slots.values().map(|shard| shard.digest).collect();
+    let own = table.manifest().slots.values().filter(|shard| !shared.contains(&shard.digest));
+    own.map(|shard| shard.len as usize).sum()
+}
+
+#[test]
+fn a_full_disk_is_told_and_keeps_the_table_before_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [small, large] = small_and_large();
+    open(&directory).save(&small, at(0)).expect("saved");
+    let before = names(directory.path());
+
+    let room = own_bytes(&large, &small) - 1;
+    let mut store = Store::new(disk(&directory, room));
     store.load(None).expect("whole");
-    let error = store.save(&second, at(0)).expect_err("full").to_string();
-    assert!(error.contains("could not write shard-") && error.contains("served from memory"), "{error}");
-    assert!(!names(directory.path()).contains(&"unfinished".to_owned()), "half a file would keep the disk full");
+    for attempt in ["the first", "the next"] {
+        let error = store.save(&large, at(0)).expect_err("full").to_string();
+        assert!(error.contains("could not write shard-") && error.contains("served from memory"), "{error}");
+        assert_eq!(names(directory.path()), before, "after {attempt}, what is left would keep the disk full");
+        assert_eq!(loaded(&directory), Some(small.digest()), "after {attempt}");
+    }
+}
+
+#[test]
+fn a_smaller_table_finds_the_room_that_a_larger_one_did_not() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [small, large] = small_and_large();
+    let [.., third] = tables();
+    let room = own_bytes(&large, &small) - 1;
+    let mut store = Store::new(disk(&directory, room));
+    store.save(&large, at(0)).expect_err("full");
+    assert_eq!(names(directory.path()), Vec::<String>::new(), "nothing was on disk before");
+    for table in [&small, &third, &small] {
+        store.save(table, at(0)).expect("there is room");
+        store.save(&large, at(0)).expect_err("full");
+        assert_eq!(loaded(&directory), Some(table.digest()));
+    }
+}
+
+#[test]
+fn a_damaged_table_is_not_in_the_way_of_a_new_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [small, large] = small_and_large();
+    open(&directory).save(&large, at(0)).expect("saved");
+    fs::write(directory.path().join("manifest"), "torn").expect("written");
+    let mut store = Store::new(disk(&directory, 0));
+    store.load(None).expect_err("damaged");
+    store.save(&small, at(0)).expect_err("full");
+    store.save(&small, at(0)).expect("there is room where the damaged one was");
+    assert_eq!(loaded(&directory), Some(small.digest()));
+}
+
+#[test]
+fn a_table_that_cannot_be_read_just_now_is_not_touched() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [small, large] = small_and_large();
+    open(&directory).save(&small, at(0)).expect("saved");
+    let mut store = Store::new(Disk { unreadable: Some("manifest"), ..disk(&directory, 0) });
+    store.load(None).expect_err("unreadable");
+    store.save(&large, at(0)).expect_err("full");
+    assert_eq!(loaded(&directory), Some(small.digest()), "it can be read again");
+}
+
+#[test]
+fn the_table_before_stays_whole_until_it_is_certain_that_it_was_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [first, second, _] = tables();
+    let [_, large] = small_and_large();
+    open(&directory).save(&first, at(0)).expect("saved");
+    let manifest = fs::read(directory.path().join("manifest")).expect("readable");
+    // Its shards are safe, and whether the manifest of the second was put in place is not.
+    let mut store = Store::new(Disk { syncs: AtomicUsize::new(1), ..disk(&directory, 10_000) });
+    let error = store.save(&second, at(0)).expect_err("not synced").to_string();
+    assert!(error.contains("could not sync"), "{error}");
+    store.save(&large, at(0)).expect_err("not synced");
+    assert_eq!(loaded(&directory), Some(second.digest()));
+    // A crash undoes it.
+    fs::write(directory.path().join("manifest"), manifest).expect("written");
     assert_eq!(loaded(&directory), Some(first.digest()));
 }

@@ -24,7 +24,7 @@ const MAGIC: &[u8; 8] = b"RVMSTO1\n";
 /// Magic, digest of the rest, time.
 const HEADER: usize = 8 + 16 + 8;
 
-/// The store could not be written. The table in service is not touched, and the one on disk is still whole.
+/// The store could not be written. The table in service is not touched, and a table that was on disk is still whole.
 #[derive(Debug, Error)]
 #[error("the table store could not {action} {name}: {source}; calls are served from memory meanwhile")]
 pub struct SaveError {
@@ -96,8 +96,17 @@ impl<F: Files> Store<F> {
     /// `now` is kept beside it. Takes as long as the disk takes.
     ///
     /// # Errors
-    /// When the disk is full or fails. The store then still has the table before; saving again tries again.
+    /// When the disk is full or fails. The store then still has the table before, and nothing else: a smaller table may
+    /// find the room that this one did not. Saving again tries again.
     pub fn save(&mut self, table: &Table, now: SystemTime) -> Result<(), SaveError> {
+        let saved = self.replace(table, now);
+        if saved.is_err() {
+            self.make_room();
+        }
+        saved
+    }
+
+    fn replace(&mut self, table: &Table, now: SystemTime) -> Result<(), SaveError> {
         let manifest = table.manifest();
         // Somebody may have cleaned up; then what is missing is written again.
         let present: BTreeSet<String> = self.list()?.into_iter().collect();
@@ -113,7 +122,28 @@ impl<F: Files> Store<F> {
         self.files.sync().map_err(failed("sync", "the directory"))?;
         self.place(MANIFEST, &encode_manifest(manifest, now))?;
         self.files.sync().map_err(failed("sync", "the directory"))?;
-        self.collect_garbage(manifest)
+        self.collect_garbage(&shards_of(manifest))
+    }
+
+    /// Removes what a failed save has left. What fails here is left to the next save.
+    fn make_room(&mut self) {
+        let Some(needed) = self.needed_on_disk() else { return };
+        // The manifest may be that of a save whose last sync failed. A crash could still bring back the one before, whose
+        // shards may not go until the one that was read is on stable storage.
+        if self.files.sync().is_ok() {
+            let _ = self.collect_garbage(&needed);
+        }
+    }
+
+    /// The shards of the table on disk. `None` when nobody knows: a manifest that cannot be read now may be read at the
+    /// next start.
+    fn needed_on_disk(&self) -> Option<BTreeSet<Digest>> {
+        match self.files.read(MANIFEST) {
+            // A manifest that is damaged is never loaded, so that nothing needs the shards beside it.
+            Ok(content) => Some(read_manifest(&content).map(|(manifest, _)| shards_of(&manifest)).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(BTreeSet::new()),
+            Err(_) => None,
+        }
     }
 
     /// Writes a file under another name and renames it, so that a file with its own name is always complete.
@@ -127,9 +157,10 @@ impl<F: Files> Store<F> {
         placed
     }
 
-    fn collect_garbage(&mut self, manifest: &Manifest) -> Result<(), SaveError> {
-        let needed: BTreeSet<Digest> = manifest.slots.values().map(|shard| shard.digest).collect();
+    /// Removes all shards but those that are needed. One that cannot be removed is not in the way of the others.
+    fn collect_garbage(&mut self, needed: &BTreeSet<Digest>) -> Result<(), SaveError> {
         self.held.retain(|digest| needed.contains(digest));
+        let mut collected = Ok(());
         for name in self.list()? {
             let shard = name.strip_prefix(SHARD_PREFIX).map(|digest| digest.parse::<Digest>());
             let unneeded = match shard {
@@ -138,10 +169,11 @@ impl<F: Files> Store<F> {
                 None => name == UNFINISHED,
             };
             if unneeded {
-                self.files.remove(&name).map_err(failed("remove", &name))?;
+                let removed = self.files.remove(&name).map_err(failed("remove", &name));
+                collected = collected.and(removed);
             }
         }
-        Ok(())
+        collected
     }
 
     fn list(&self) -> Result<Vec<String>, SaveError> {
@@ -159,6 +191,10 @@ impl<F: Files> Store<F> {
         }
         Ok(bytes.into())
     }
+}
+
+fn shards_of(manifest: &Manifest) -> BTreeSet<Digest> {
+    manifest.slots.values().map(|shard| shard.digest).collect()
 }
 
 fn shard_name(digest: Digest) -> String {

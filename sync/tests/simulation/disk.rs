@@ -1,7 +1,7 @@
 //! A disk that does only what disks promise. What a file holds is safe when its write has returned, and which names
 //! there are is safe when a sync has returned; of everything else a crash keeps any part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +22,8 @@ struct State {
     synced: BTreeMap<String, usize>,
     /// How many more operations succeed; none fails without a number.
     fuse: Option<u32>,
+    /// How many more writes there is room for; for any without a number.
+    room: Option<u32>,
     /// How much of a write arrives that fails, in percent.
     torn_at: usize,
 }
@@ -34,9 +36,22 @@ impl Disk {
         state.torn_at = rng.random_range(0..=100);
     }
 
+    /// After this many writes there is no room for another. All else goes on.
+    pub(crate) fn full_after(&self, writes: u32, rng: &mut StdRng) {
+        let mut state = self.lock();
+        state.room = Some(writes);
+        state.torn_at = rng.random_range(0..100);
+    }
+
     /// Operations succeed again.
     pub(crate) fn mend(&self) {
-        self.lock().fuse = None;
+        let mut state = self.lock();
+        (state.fuse, state.room) = (None, None);
+    }
+
+    /// The names of all files.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.lock().names.keys().cloned().collect()
     }
 
     /// The machine stops. Each name that was not synced is as before or as after.
@@ -52,7 +67,7 @@ impl Disk {
             }
         }
         *synced = names.clone();
-        state.fuse = None;
+        (state.fuse, state.room) = (None, None);
     }
 
     /// One bit of one file turns.
@@ -74,18 +89,22 @@ impl Disk {
 
 impl State {
     fn burn(&mut self) -> io::Result<()> {
-        match &mut self.fuse {
-            Some(0) => Err(io::ErrorKind::StorageFull.into()),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        take_one(&mut self.fuse)
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn take_one(left: &mut Option<u32>) -> io::Result<()> {
+    match left {
+        Some(0) => Err(io::ErrorKind::StorageFull.into()),
+        Some(left) => {
+            *left -= 1;
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 
@@ -97,7 +116,7 @@ impl Files for Disk {
 
     fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
-        let burnt = state.burn();
+        let burnt = state.burn().and_then(|()| take_one(&mut state.room));
         let arrived = if burnt.is_ok() { content.len() } else { content.len() * state.torn_at / 100 };
         let place = match state.find(name) {
             Ok(place) => place,

@@ -118,7 +118,8 @@ impl World {
             77..=83 => self.connect(operator),
             84..=86 => self.cut(),
             87..=88 => self.stop_operator(operator),
-            89..=91 => self.start_operator(operator),
+            89..=90 => self.start_operator(operator),
+            91 => self.run_out_of_room(),
             92 => self.crash_dataplane(),
             93 => self.crash_while_saving(),
             94 => self.fail_to_save(),
@@ -431,6 +432,27 @@ impl World {
         let operations = self.rng.random_range(0..12);
         self.disk.fail_after(operations, &mut self.rng);
         self.save();
+        self.disk.mend();
+    }
+
+    /// The disk is full for a while, and for longer than one attempt. What did not get its place takes no room.
+    fn run_out_of_room(&mut self) {
+        let writes = self.rng.random_range(0..4);
+        self.disk.full_after(writes, &mut self.rng);
+        self.save();
+        self.save();
+        if self.dataplane.as_ref().is_some_and(|dataplane| dataplane.unsaved) && !self.rotten {
+            let loaded = Store::new(self.disk.clone()).load(None).expect("a disk that is full holds a whole table");
+            let mut expected = BTreeSet::new();
+            if let Some(stored) = loaded {
+                let shards = stored.table.manifest().slots.values().map(|shard| format!("shard-{}", shard.digest));
+                expected = shards.chain(["manifest".to_owned()]).collect();
+            }
+            assert_eq!(self.disk.names(), expected, "something that no table needs takes room");
+        }
+        if self.rng.random_bool(0.5) {
+            self.crash_dataplane();
+        }
         self.disk.mend();
     }
 
