@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rivmesh_table::{Digest, Environment, Table};
 use tokio::sync::watch;
@@ -16,6 +16,12 @@ use tracing::{info, warn};
 use crate::disk::{Directory, Store, Stored};
 use crate::grpc::{ClientStream, Connector};
 use crate::{Action, Backoff, Client, Identity, Refusal, Transfer, deadline, wire};
+
+/// The wait after a table could not be saved.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+
+/// What it grows to: a full disk is written full at each attempt.
+const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// What a dataplane needs to follow an operator.
 #[derive(Debug)]
@@ -40,6 +46,18 @@ pub enum Source {
     Operator,
 }
 
+/// What the table store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDisk {
+    /// There is no store, so that nothing is ever saved.
+    #[default]
+    NoStore,
+    /// The store cannot be used until a restart.
+    Unusable,
+    /// The table of this version; none if it holds no table that this dataplane could begin with.
+    Table(Option<Digest>),
+}
+
 /// How the feed is doing; for readiness, `/status` and metrics.
 #[derive(Debug, Clone, Default)]
 pub struct FeedStatus {
@@ -59,8 +77,22 @@ pub struct FeedStatus {
     pub last_error: Option<String>,
     /// The latest table that was refused, until a later one is accepted.
     pub refused: Option<Refusal>,
+    /// What a restart would begin with.
+    pub on_disk: OnDisk,
     /// Why the table on disk is not the one in service, or was not usable at start.
     pub store_error: Option<String>,
+}
+
+impl FeedStatus {
+    /// Why a restart would not begin with the table in service although there is a store; nothing when it would.
+    pub fn unsaved(&self) -> Option<&str> {
+        let is_saved = match self.on_disk {
+            OnDisk::NoStore => true,
+            OnDisk::Unusable => false,
+            OnDisk::Table(digest) => digest == self.digest,
+        };
+        (!is_saved).then(|| self.store_error.as_deref().unwrap_or("the table in service is being saved"))
+    }
 }
 
 /// Follows an operator until `shutdown`.
@@ -79,13 +111,20 @@ pub async fn run(
     let started = Instant::now();
     if let Some(path) = feed.store {
         let (store, stored) = open_store(path, feed.identity.environment.clone(), &status).await;
-        if let Some(stored) = stored {
-            info!(table = %stored.table.digest(), "serving the last good table from disk");
-            status.send_modify(|status| {
+        let on_disk = match store {
+            Some(_) => OnDisk::Table(stored.as_ref().map(|stored| stored.table.digest())),
+            None => OnDisk::Unusable,
+        };
+        status.send_modify(|status| {
+            status.on_disk = on_disk;
+            if let Some(stored) = &stored {
                 status.source = Source::Disk;
                 status.digest = Some(stored.table.digest());
                 status.since = Some(stored.saved);
-            });
+            }
+        });
+        if let Some(stored) = stored {
+            info!(table = %stored.table.digest(), "serving the last good table from disk");
             install(Arc::new(stored.table));
         }
         if let Some(store) = store {
@@ -281,28 +320,60 @@ fn unusable(path: &Path, error: &io::Error) -> String {
     format!("the table store {} cannot be used: {error}; a restart will begin without a table", path.display())
 }
 
-/// Saves every table that is put in service, or the latest of several, until the sender is gone.
+/// Saves every table that is put in service, or the latest of several, until the sender is gone. One that could not be
+/// saved is tried again until it is, or until there is a newer one.
 async fn keep_saved(
     mut store: Store<Directory>,
     mut tables: watch::Receiver<Option<Arc<Table>>>,
     status: watch::Sender<FeedStatus>,
 ) {
-    while tables.changed().await.is_ok() {
+    let mut backoff = Backoff::between(FIRST_RETRY, LAST_RETRY);
+    let mut retry = None;
+    loop {
+        tokio::select! {
+            changed = tables.changed() => if changed.is_err() {
+                return;
+            },
+            () = deadline::reached(retry) => {}
+        }
         let Some(table) = tables.borrow_and_update().clone() else { continue };
+        let digest = table.digest();
         let work = tokio::task::spawn_blocking(move || {
             let saved = store.save(&table, SystemTime::now());
             (store, saved)
         });
         let Ok((back, saved)) = work.await else {
             let problem = "writing the table store failed, which is a bug; nothing more is saved".to_owned();
-            status.send_modify(|status| status.store_error = Some(problem));
+            warn!("{problem}");
+            status.send_modify(|status| {
+                status.on_disk = OnDisk::Unusable;
+                status.store_error = Some(problem);
+            });
             return;
         };
         store = back;
-        let problem = saved.err().map(|error| error.to_string());
-        if let Some(problem) = &problem {
-            warn!("{problem}");
+        let was_failing = retry.is_some();
+        match saved {
+            Ok(()) => {
+                if was_failing {
+                    info!(table = %digest, "the table in service is on disk again");
+                }
+                backoff.reset();
+                retry = None;
+                status.send_modify(|status| {
+                    status.on_disk = OnDisk::Table(Some(digest));
+                    status.store_error = None;
+                });
+            }
+            Err(error) => {
+                // Once is enough: the same is true at every attempt until one succeeds.
+                if !was_failing {
+                    warn!("{error}; it is tried again until it succeeds");
+                }
+                // Nobody else waits for this disk, so that nothing is left to chance.
+                retry = Some(Instant::now() + backoff.next(1.0));
+                status.send_modify(|status| status.store_error = Some(error.to_string()));
+            }
         }
-        status.send_modify(|status| status.store_error = problem);
     }
 }

@@ -3,12 +3,12 @@
 mod support;
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rivmesh_sync::feed::{self, Feed, FeedStatus, Source};
+use rivmesh_sync::feed::{self, Feed, FeedStatus, OnDisk, Source};
 use rivmesh_sync::grpc::{Connector, Observer, OpenGate, Pipe, StreamId, TableSync, pipe, serve};
 use rivmesh_sync::{Event, Identity, Published};
 use rivmesh_table::{Digest, FORMAT, SlotRef, Table};
@@ -16,6 +16,7 @@ use support::{Publisher, environment};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let patience = Duration::from_secs(60);
@@ -224,7 +225,67 @@ async fn a_store_that_cannot_be_used_stops_nothing() {
     let operator = Operator::start(Some(published.clone()));
     let mut dataplane = Dataplane::start(&operator.pipe, &file);
     let status = dataplane.until_table(&published).await;
-    assert!(status.store_error.expect("told").contains("a restart will begin without a table"));
+    assert!(status.unsaved().expect("nor can it be saved").contains("a restart will begin without a table"));
+    dataplane.stop().await;
+}
+
+#[test]
+fn without_a_store_nothing_is_unsaved() {
+    let digest = Some(Digest::of(b"a table"));
+    let status = FeedStatus { digest, ..FeedStatus::default() };
+    assert_eq!(status.unsaved(), None);
+    let status = FeedStatus { digest, on_disk: OnDisk::Table(None), ..FeedStatus::default() };
+    assert_eq!(status.unsaved(), Some("the table in service is being saved"));
+}
+
+/// Takes the place of the file that everything is first written to, so that nothing can be saved.
+fn obstruct(store: &TempDir) -> PathBuf {
+    let obstacle = store.path().join("unfinished");
+    std::fs::create_dir(&obstacle).expect("created");
+    obstacle
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_could_not_be_saved_is_tried_again_until_it_is() {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let writer = Mutex::new(log.reopen().expect("its file"));
+    let _logging = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
+    let published = Publisher::new().publish_route("E001", 1);
+    let store = directory();
+    let obstacle = obstruct(&store);
+    let operator = Operator::start(Some(published.clone()));
+    let mut dataplane = Dataplane::start(&operator.pipe, store.path());
+    let status = dataplane.until("a failure", |status| status.store_error.is_some()).await;
+    assert!(status.unsaved().expect("it failed").contains("could not write shard-"));
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(dataplane.status.borrow().unsaved().is_some(), "attempts fail as long as there is a reason");
+
+    std::fs::remove_dir(&obstacle).expect("removed");
+    let mended = Instant::now();
+    let status = dataplane.until("a save", |status| status.unsaved().is_none()).await;
+    assert!(mended.elapsed() <= Duration::from_secs(60), "after {:?}", mended.elapsed());
+    assert_eq!((status.on_disk, status.store_error), (OnDisk::Table(Some(published.digest())), None));
+    dataplane.stop().await;
+    let log = std::fs::read_to_string(log.path()).expect("UTF-8");
+    assert_eq!(log.matches("could not write").count(), 1, "once, not at every attempt: {log}");
+    assert_eq!(log.matches("is on disk again").count(), 1, "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_table_does_not_wait_for_the_next_attempt() {
+    let mut publisher = Publisher::new();
+    let store = directory();
+    let obstacle = obstruct(&store);
+    let operator = Operator::start(Some(publisher.publish_route("E001", 1)));
+    let mut dataplane = Dataplane::start(&operator.pipe, store.path());
+    dataplane.until("a failure", |status| status.store_error.is_some()).await;
+    std::fs::remove_dir(&obstacle).expect("removed");
+    let mended = Instant::now();
+    let second = publisher.publish_route("E001", 2);
+    operator.published.send_replace(Some(second.clone()));
+    let saved = OnDisk::Table(Some(second.digest()));
+    dataplane.until("a save", |status| status.on_disk == saved).await;
+    assert!(mended.elapsed() < Duration::from_secs(5), "after {:?}", mended.elapsed());
     dataplane.stop().await;
 }
 
