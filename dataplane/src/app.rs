@@ -1,6 +1,9 @@
 //! The dataplane put together: settings, table feed, workers, listeners and admin port, and the order in which they
 //! start and stop. The workers carry nothing but calls; everything else runs on the runtime of whoever starts this.
 
+#[cfg(test)]
+mod tests;
+
 use crate::admin::{self, Admin, AskControlPlane, Explained, ListenerInfo, PlatformInfo, Question, Sources};
 use crate::control::{Phase, Shared, Signal};
 use crate::ready::{self, Readiness};

@@ -120,6 +120,7 @@ pub(crate) async fn table_news(shared: Arc<Shared>, mut feed: watch::Receiver<Fe
     loop {
         let status = feed.borrow_and_update().clone();
         shared.metrics.set_feed_connected(status.connected);
+        shared.metrics.set_table_unsaved(status.unsaved().map(str::to_owned));
         if status.digest.is_some() && status.digest != told {
             told = status.digest;
             let table = shared.table.load_full();

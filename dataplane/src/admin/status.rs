@@ -113,6 +113,8 @@ struct Table {
     source: &'static str,
     installed: String,
     age_seconds: Option<u64>,
+    /// Why it is not the table on disk.
+    unsaved: Option<String>,
     rows: Rows,
 }
 
@@ -189,6 +191,7 @@ pub(super) fn page(sources: &Sources, now: SystemTime) -> String {
                 source: table.source.as_str(),
                 installed: instant(table.installed),
                 age_seconds: metrics.table_age(now).map(|age| age.as_secs()),
+                unsaved: metrics.table_unsaved(),
                 rows: table.rows.into(),
             }),
             feed: Feed { connected: metrics.feed_connected() },

@@ -154,6 +154,9 @@ fn status_tells_all() {
     assert_eq!(status["table"]["installed"], "2026-01-01T00:00:00Z");
     assert_eq!(status["table"]["rows"], json!({"routes": 10, "authorizations": 20, "contracts": 2, "hsaUnits": 5}));
     assert!(status["table"]["ageSeconds"].as_u64().is_some_and(|age| age < 60));
+    assert_eq!(status["table"]["unsaved"], Value::Null);
+    fixture.metrics.set_table_unsaved(Some("the table store could not write shard-ab: disk full".into()));
+    assert_eq!(fixture.status()["table"]["unsaved"], "the table store could not write shard-ab: disk full");
     assert_eq!(status["feed"]["connected"], true);
     let listener =
         json!({"name": "consumers", "url": "https://0.0.0.0:8443", "connectionsOpen": 1, "callsInFlight": 1});

@@ -61,6 +61,7 @@ metrics! {
     TABLE Info "rivmesh_table" ["digest", "source"] "The routing table in use."
     TABLE_AGE Gauge "rivmesh_table_age_seconds" [] "Time since the table was last known to be the newest; of one from disk, since it was saved."
     TABLE_ROWS Gauge "rivmesh_table_rows" ["kind"] "Rows of the table in use."
+    TABLE_UNSAVED Gauge "rivmesh_table_unsaved" [] "1 while the table in use is not the one in `table.directory`, or the directory cannot be used: a restart would begin with an older table, or with none."
     TABLES_INSTALLED Counter "rivmesh_tables_installed" [] "Tables that took effect."
     TABLES_REJECTED Counter "rivmesh_tables_rejected" [] "Tables that were refused because they could not be verified."
     TABLE_HELD Gauge "rivmesh_table_held" [] "1 while the shrink guard holds a table back."

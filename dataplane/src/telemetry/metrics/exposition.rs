@@ -173,6 +173,7 @@ impl Metrics {
                 page.gauge(&d::TABLE_ROWS, &[kind], rows as f64);
             }
         }
+        page.gauge(&d::TABLE_UNSAVED, &[], f64::from(u8::from(state.table_unsaved.is_some())));
         if let Some(refused) = state.refused_rows {
             page.gauge(&d::CONFLICTS, &[], refused.conflicts as f64);
             page.gauge(&d::REJECTED_ROWS, &[], refused.rejected as f64);

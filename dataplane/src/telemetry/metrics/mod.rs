@@ -116,6 +116,11 @@ impl Metrics {
         self.platform.tables_rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Why the table in use is not the one on disk; nothing while it is, or where no table is saved.
+    pub fn set_table_unsaved(&self, why: Option<String>) {
+        self.platform.state().table_unsaved = why;
+    }
+
     /// Whether the shrink guard holds a table back.
     pub fn set_table_held(&self, held: bool) {
         self.platform.table_held.store(held, Ordering::Relaxed);
@@ -155,6 +160,11 @@ impl Metrics {
     /// How long ago the table was last known to be the newest, at `now`; `None` if it never was.
     pub fn table_age(&self, now: SystemTime) -> Option<Duration> {
         self.platform.state().confirmed.map(|confirmed| now.duration_since(confirmed).unwrap_or_default())
+    }
+
+    /// Why the table in use is not the one on disk.
+    pub fn table_unsaved(&self) -> Option<String> {
+        self.platform.state().table_unsaved.clone()
     }
 
     /// Whether a control plane is connected.

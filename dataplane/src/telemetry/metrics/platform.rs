@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) table: Option<TableInfo>,
     /// When the table was last known to be the newest.
     pub(super) confirmed: Option<SystemTime>,
+    /// Why the table is not the one on disk.
+    pub(super) table_unsaved: Option<String>,
     /// By whom they were set.
     pub(super) expiries: BTreeMap<String, Vec<Expiry>>,
     pub(super) refused_rows: Option<RefusedRows>,

@@ -143,6 +143,7 @@ fn table_certificates_and_settings() {
             "rivmesh_table_age_seconds 30.0",
             r#"rivmesh_table_rows{kind="routes"} 10.0"#,
             r#"rivmesh_table_rows{kind="hsa_units"} 5.0"#,
+            "rivmesh_table_unsaved 0.0",
             "rivmesh_tables_installed_total 1",
             "rivmesh_tables_rejected_total 1",
             "rivmesh_table_held 0.0",
@@ -168,6 +169,15 @@ fn a_table_from_disk_has_no_age_until_it_is_confirmed() {
     metrics.table_confirmed(now() - Duration::from_secs(5));
     has(&metrics.encode_at(now()), &["rivmesh_table_age_seconds 5.0"]);
     assert_eq!(metrics.table_age(now() - Duration::from_secs(60)), Some(Duration::ZERO), "a clock that went back");
+}
+
+#[test]
+fn a_table_that_is_not_on_disk_shows() {
+    let metrics = full();
+    metrics.set_table_unsaved(Some("the disk is full".to_owned()));
+    has(&metrics.encode_at(now()), &["rivmesh_table_unsaved 1.0"]);
+    metrics.set_table_unsaved(None);
+    has(&metrics.encode_at(now()), &["rivmesh_table_unsaved 0.0"]);
 }
 
 #[test]
