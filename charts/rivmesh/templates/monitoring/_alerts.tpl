@@ -52,6 +52,15 @@ matters, the expression also asks whether the series is new.
     description: >-
       It keeps the table before, and would have none after a restart on an empty disk. Its log names the shard and the reason; most often operator
       and dataplane are of different versions.
+- alert: RivmeshTableNotSaved
+  expr: rivmesh_table_unsaved{ {{- $ns -}} } == 1
+  for: 10m
+  labels: {severity: warning}
+  annotations:
+    summary: "Dataplane {{ $pod }} cannot save its table"
+    description: >-
+      Calls go on by the table in memory. If the pod restarts while no operator can be reached, it begins with an older table or with none. Its
+      /status says why in table.unsaved: most often the disk is full. Make room, and the table is saved within a minute.
 - alert: RivmeshDataplaneNotFollowing
   expr: max by (state) (rivmesh_operator_dataplanes{ {{- $ns -}} , state=~"silent|refusing|missing"}) > 0
   for: 3m
