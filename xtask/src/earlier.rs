@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 
 use crate::image;
 use crate::process::{self, capture, cargo, command, target};
@@ -27,6 +28,9 @@ impl Earlier {
     }
 }
 
+/// Anything but the profile's own.
+const OPT_LEVEL: u8 = 1;
+
 /// Builds it together with `packages`, and packs its images with the tag `earlier`. What was built once is kept.
 pub(crate) fn build(earlier: &Earlier, packages: &[&str]) -> Result<()> {
     let directory = earlier.directory();
@@ -38,9 +42,13 @@ pub(crate) fn build(earlier: &Earlier, packages: &[&str]) -> Result<()> {
     let source = directory.join("source");
     check_out(&earlier.0, &source)?;
     let mut build = cargo();
-    // Which features a dependency has depends on what is built with it: so they are the same as today's, and are shared.
+    // Dependencies are built as today's are, with the same packages and so the same features, and are shared.
     build.current_dir(&source).args(["build", "--locked", "--release", "--target-dir"]).arg(target());
     build.args(packages.iter().flat_map(|package| ["-p", package]));
+    // Cargo takes a crate at the same place in another workspace for the same crate, unless its profile is another.
+    for name in members(&source)? {
+        build.arg("--config").arg(format!("profile.release.package.{name}.opt-level={OPT_LEVEL}"));
+    }
     process::run(build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program])))?;
     fs::create_dir_all(&images)?;
     for name in PROGRAMS {
@@ -73,6 +81,24 @@ fn number(commit: &str) -> Result<Option<String>> {
     let (status, text, _) = capture(command("git").args(["show", &format!("{commit}:{FILE}")]))?;
     let line = text.lines().find_map(|line| line.strip_prefix(LINE));
     Ok(line.filter(|_| status.success()).map(str::to_owned))
+}
+
+/// The names of a workspace's own crates.
+fn members(workspace: &Path) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let mut metadata = cargo();
+    metadata.current_dir(workspace).args(["metadata", "--format-version", "1", "--no-deps"]);
+    let (status, text, error) = capture(&mut metadata)?;
+    ensure!(status.success(), "cargo metadata: {error}");
+    let Metadata { packages } = serde_json::from_str(&text)?;
+    Ok(packages.into_iter().map(|package| package.name).collect())
 }
 
 fn check_out(commit: &str, into: &Path) -> Result<()> {
