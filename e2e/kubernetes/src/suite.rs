@@ -38,12 +38,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Runs one case and prints what came of it.
-    pub(crate) async fn judge(&mut self, name: &str, case: impl Future<Output = Result<()>>) {
+    /// Runs one case and prints what came of it; whether it passed.
+    pub(crate) async fn judge(&mut self, name: &str, case: impl Future<Output = Result<()>>) -> bool {
         println!("----  {name}");
         let start = Instant::now();
         let outcome = case.await;
         let took = start.elapsed();
+        let passed = outcome.is_ok();
         match outcome {
             Ok(()) => {
                 self.passed += 1;
@@ -56,6 +57,7 @@ impl Tally {
             }
         }
         self.took.insert(name.to_owned(), took);
+        passed
     }
 
     /// Counts a case that cannot run here, and says why.

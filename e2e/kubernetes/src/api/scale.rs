@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use rivmesh_crds::Kind;
 use rivmesh_e2e::pki::ALLOWED;
 
 use super::world::World;
@@ -71,7 +70,15 @@ async fn ten_thousand_objects(world: &World) -> Result<()> {
         Ok(())
     })
     .await?;
-    namespace.delete(Kind::RoutingEntry, "route-1").await?;
+    // What it has to write comes after all that it would have written.
+    namespace.apply(&route("route-2", &["SE1-moved-too"], &world.url("two"))).await?;
+    until("nothing more is to be written", Duration::from_secs(30), async || {
+        let written = operator.metric("rivmesh_operator_status_writes_total", "stored")?;
+        let pending = operator.metric("rivmesh_operator_status_pending", "")?;
+        ensure!(written > 0.5 && pending < 0.5, "{written} are written, {pending} pending");
+        Ok(())
+    })
+    .await?;
     let writes = operator.metric("rivmesh_operator_status_writes_total", "stored")?;
     ensure!(writes < 10.0, "{writes} statuses were written although nothing had changed");
     println!("      ready again after {:.1} s, {writes} statuses written", took.as_secs_f64());

@@ -199,6 +199,9 @@ async fn a_new_dataplane_takes_nothing_back(world: &World) -> Result<()> {
         Ok(())
     })
     .await?;
+    // What is written for another object comes after all that could be written for this one.
+    namespace.apply(&route("another", &["SE1-B"], "https://one.example/x")).await?;
+    world.kubectl(&["wait", "--for=condition=Accepted", "--timeout=30s", "rte/another", "-n", "scale-out"])?;
     ensure!(version(world)? == before, "a status was written although nothing has changed");
     Ok(())
 }

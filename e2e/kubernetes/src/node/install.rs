@@ -4,8 +4,10 @@ use anyhow::{Context, Result, ensure};
 use rivmesh_crds::{ConditionType, Kind};
 use serde_json::json;
 
+use super::release::{Half, admin_of};
 use super::world::World;
-use crate::suite::{Case, cases};
+use crate::admin;
+use crate::suite::{Case, PATIENCE, cases, until};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![the_examples_are_applied_and_called, the_rights_are_the_least]
@@ -53,6 +55,14 @@ async fn the_examples_are_applied_and_called(world: &World) -> Result<()> {
     });
     let values = json!({"hsaUnits": [{"configMap": "hsa-units", "key": "hsaunits.xml"}], "test": test});
     region.upgrade(&World::charts(), values)?;
+    until("every dataplane knows the HSA units", PATIENCE, async || {
+        for pod in region.pods(Half::Dataplane).await? {
+            let rows = &admin::status(admin_of(&pod)?)?["table"]["rows"];
+            ensure!(rows["hsaUnits"].as_u64() > Some(0), "{:?} has {rows}", pod.metadata.name);
+        }
+        Ok(())
+    })
+    .await?;
     let helm = |arguments: &[&str]| world.cluster.administrator.helm(arguments);
     helm(&["test", "rivmesh", "--namespace", region.namespace, "--logs"]).context("helm test")?;
     region.upgrade(&World::charts(), json!({"test": {"logicalAddress": "SE2329990001-E300", "expect": "VP009"}}))?;

@@ -24,8 +24,7 @@ use crate::command::Administrator;
 use crate::suite::{Case, Tally};
 
 const TUTORIAL: &str = "the_tutorial_is_followed";
-const ONLY_TUTORIAL: &str = "In a cluster that is given, only the tutorial is followed. Its nodes need the images that lie in \
-    target/images/tutorial; the page tells how.";
+const INSTALLED: &str = "the_platform_is_installed";
 
 /// Runs the cases whose names contain `filter`.
 pub(crate) async fn run(parts: Parts, filter: &str) -> Result<Tally> {
@@ -43,15 +42,16 @@ pub(crate) async fn run(parts: Parts, filter: &str) -> Result<Tally> {
     ]
     .into_iter()
     .flatten()
+    .filter(|case| case.name.contains(filter))
     .collect();
     let mut tally = Tally::default();
-    if let Some(kubeconfig) = parts.given.clone() {
+    if let Some(kubeconfig) = parts.given {
         let administrator = Administrator { programs: parts.programs, kubeconfig, home: parts.directory };
-        println!("{ONLY_TUTORIAL}");
-        tally.judge(TUTORIAL, tutorial::is_followed(&administrator)).await;
-        for case in cases {
-            tally.skip(case.name, "it does to a node what nobody may do to a cluster that is only lent");
+        match tutorial::missing_images(&administrator)? {
+            None => drop(tally.judge(TUTORIAL, tutorial::is_followed(&administrator)).await),
+            Some(missing) => tally.skip(TUTORIAL, &missing),
         }
+        skip_all(&mut tally, &cases, "it does to a node what nobody may do to a cluster that is only lent");
         return Ok(tally);
     }
     let world = World::start(parts).await?;
@@ -59,17 +59,24 @@ pub(crate) async fn run(parts: Parts, filter: &str) -> Result<Tally> {
         tally.judge(TUTORIAL, tutorial::is_followed(&world.cluster.administrator)).await;
     }
     let upgrade = upgrades::from_an_earlier_release();
-    match world.parts.earlier.as_deref().filter(|_| upgrade.name.contains(filter)) {
-        Some(earlier) => {
-            world.install(&earlier.join("source/charts"), json!({"image": {"tag": "earlier"}})).await?;
-            tally.judge(upgrade.name, beside_traffic(&world, &upgrade)).await;
-        }
-        None => world.install(&World::charts(), json!({})).await?,
+    let earlier = world.parts.earlier.as_deref().filter(|_| upgrade.name.contains(filter));
+    let (charts, tag) =
+        earlier.map_or_else(|| (World::charts(), "dev"), |earlier| (earlier.join("source/charts"), "earlier"));
+    if !tally.judge(INSTALLED, world.install(&charts, json!({"image": {"tag": tag}}))).await {
+        skip_all(&mut tally, &cases, "the platform could not be installed");
+        return Ok(tally);
     }
-    for case in cases.iter().filter(|case| case.name.contains(filter)) {
-        tally.judge(case.name, beside_traffic(&world, case)).await;
+    if earlier.is_some() {
+        tally.judge(upgrade.name, beside_traffic(&world, &upgrade)).await;
+    }
+    for case in cases {
+        tally.judge(case.name, beside_traffic(&world, &case)).await;
     }
     Ok(tally)
+}
+
+fn skip_all(tally: &mut Tally, cases: &[Case<World>], why: &str) {
+    cases.iter().for_each(|case| tally.skip(case.name, why));
 }
 
 /// Runs a case, and fails it if a call was lost meanwhile. A case that expects losses closes the account itself.

@@ -9,7 +9,7 @@ use super::release::{Half, admin_of, is_ready, metric_of, restarts};
 use super::world::World;
 use crate::admin;
 use crate::suite::{Case, PATIENCE, cases, until};
-use crate::traffic::Stage;
+use crate::traffic::{Losses, Rate};
 
 pub(super) fn cases() -> Vec<Case<World>> {
     cases![the_leader_is_killed, the_leader_is_stopped, all_operators_are_gone]
@@ -97,6 +97,7 @@ async fn all_operators_are_gone(world: &World) -> Result<()> {
     let account = world.traffic().close_account().await?;
     println!("      {account}");
     // Until the kubelet has seen that the container has ended, consumers are sent there.
-    ensure!(account.failures.iter().all(|failure| failure.stage == Stage::Connect), "{:?}", account.failures);
+    let Losses { refused, broken } = account.losses()?;
+    ensure!(broken == 0 && refused <= Rate::STEADY.calls_in(Duration::from_secs(1)), "{:?}", account.failures);
     world.changes_are_programmed(TAKEOVER).await
 }

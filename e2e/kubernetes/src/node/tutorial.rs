@@ -27,6 +27,19 @@ const PRINTED: [(&str, &[&str]); 4] = [
     ("Test it as an installation is tested", &["as expected     ok"]),
 ];
 
+/// Why the tutorial cannot be followed in a cluster of somebody else: its nodes do not say that they have our images.
+pub(crate) fn missing_images(administrator: &Administrator) -> Result<Option<String>> {
+    let images = administrator.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}"])?;
+    let is_there = ["rivmesh", "rivmesh-operator", "rivmesh-dataplane"]
+        .iter()
+        .all(|name| images.split(' ').any(|image| image == format!("localhost/{name}:tutorial")));
+    Ok((!is_there).then(|| {
+        "the cluster's nodes have no images localhost/rivmesh*:tutorial; load target/images/tutorial/*.tar as the tutorial \
+         tells, and run this again"
+            .to_owned()
+    }))
+}
+
 /// Follows it to its end. The images are in the cluster.
 pub(crate) async fn is_followed(administrator: &Administrator) -> Result<()> {
     let kinds = administrator.kubectl(&["get", "crd", "-o", "name"])?;
@@ -36,21 +49,16 @@ pub(crate) async fn is_followed(administrator: &Administrator) -> Result<()> {
     }
     let mut reader = Reader::sit_down(administrator)?;
     let sections = sections(PAGE);
-    for (heading, blocks) in sections.iter().filter(|(heading, _)| *heading != DONE_BEFORE) {
-        let mut printed = String::new();
-        for block in blocks {
-            printed += &reader.types(block).await.with_context(|| format!("in \"{heading}\""))?;
-        }
-        let expected = PRINTED.iter().find(|(of, _)| of == heading).map_or(&[][..], |(_, expected)| expected);
-        let missing: Vec<_> = expected.iter().filter(|text| !printed.contains(**text)).collect();
-        ensure!(missing.is_empty(), "\"{heading}\" does not print {missing:?} but:\n{printed}");
-        if *heading == "Be refused" {
-            reader.is_refused(&sections).await?;
+    let followed = reader.follows(&sections).await;
+    if followed.is_err() {
+        // Whatever there is to be removed.
+        for (_, blocks) in sections.iter().filter(|(heading, _)| *heading == "Clean up") {
+            for command in blocks.iter().flat_map(|block| block.lines()) {
+                let _ = reader.types(command).await;
+            }
         }
     }
-    let found = sections.iter().filter(|(heading, _)| PRINTED.iter().any(|(of, _)| of == heading)).count();
-    ensure!(found == PRINTED.len(), "the page has other sections than this test knows");
-    Ok(())
+    followed
 }
 
 /// Each section of a page: its heading, and its blocks of commands.
@@ -92,6 +100,25 @@ impl Reader {
         let administrator = Administrator { kubeconfig, home, ..administrator.clone() };
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Self { administrator, clone, port, tunnel: None })
+    }
+
+    /// From the top of the page to its end.
+    async fn follows(&mut self, sections: &[(&str, Vec<&str>)]) -> Result<()> {
+        for (heading, blocks) in sections.iter().filter(|(heading, _)| *heading != DONE_BEFORE) {
+            let mut printed = String::new();
+            for block in blocks {
+                printed += &self.types(block).await.with_context(|| format!("in \"{heading}\""))?;
+            }
+            let expected = PRINTED.iter().find(|(of, _)| of == heading).map_or(&[][..], |(_, expected)| expected);
+            let missing: Vec<_> = expected.iter().filter(|text| !printed.contains(**text)).collect();
+            ensure!(missing.is_empty(), "\"{heading}\" does not print {missing:?} but:\n{printed}");
+            if *heading == "Be refused" {
+                self.is_refused(sections).await?;
+            }
+        }
+        let found = sections.iter().filter(|(heading, _)| PRINTED.iter().any(|(of, _)| of == heading)).count();
+        ensure!(found == PRINTED.len(), "the page has other sections than this test knows");
+        Ok(())
     }
 
     /// Types these commands; what they print.

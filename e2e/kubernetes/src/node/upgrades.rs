@@ -38,8 +38,12 @@ async fn everything_is_upgraded_from_an_earlier_release(world: &World) -> Result
         }
     }
     // The same objects, in words that the earlier release does not speak.
-    let after = tables(world).await?;
-    ensure!(before.is_disjoint(&after), "the format is the same: {before:?}, then {after:?}");
+    until("every dataplane has a table in the newer format", PATIENCE, async || {
+        let now = tables(world).await?;
+        ensure!(now.is_disjoint(&before) && now.len() == 1, "{before:?} have become {now:?}");
+        Ok(())
+    })
+    .await?;
     world.changes_are_programmed(Duration::from_secs(60)).await
 }
 

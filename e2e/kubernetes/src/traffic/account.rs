@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 /// How many failures are kept in full; all are counted.
 const KEPT: usize = 200;
@@ -43,6 +43,15 @@ pub(crate) struct Answered {
     pub(crate) found_closed: u32,
 }
 
+/// Calls that were lost without another answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Losses {
+    /// Nobody took their connection.
+    pub(crate) refused: usize,
+    /// Their connection ended under them.
+    pub(crate) broken: usize,
+}
+
 /// What came of the calls of a time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Account {
@@ -60,6 +69,16 @@ impl Account {
     /// How many calls were answered as expected.
     pub(crate) fn total(&self) -> u64 {
         self.answered.values().sum()
+    }
+
+    /// How calls were lost, where they may be. Fails if one got another answer, or if there are more than are known in full.
+    pub(crate) fn losses(&self) -> Result<Losses> {
+        ensure!(self.failed == self.failures.len() as u64, "{} calls were lost", self.failed);
+        if let Some(failure) = self.failures.iter().find(|failure| failure.stage == Stage::Answer) {
+            bail!("another answer came: {}", failure.what);
+        }
+        let refused = self.failures.iter().filter(|failure| failure.stage == Stage::Connect).count();
+        Ok(Losses { refused, broken: self.failures.len() - refused })
     }
 
     /// Fails unless every call was answered as expected, and there were some.
@@ -167,5 +186,15 @@ mod tests {
         let error = account.expect_none_lost().expect_err("a call was lost").to_string();
         assert_eq!(error, "1 of 2 calls were lost:\n  +0.000 s, Exchange: reset");
         assert_eq!((account.total(), ledger.oldest_under_way()), (1, None));
+        assert_eq!(account.losses().expect("all are known"), Losses { refused: 0, broken: 1 });
+
+        let what = "VP009".to_owned();
+        let failure = Failure { stage: Stage::Answer, at: Instant::now(), what };
+        ledger.end(3, Err(failure.clone()));
+        assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "another answer came: VP009"));
+        ledger.open();
+        (0..=KEPT)
+            .for_each(|number| ledger.end(number as u64, Err(Failure { stage: Stage::Connect, ..failure.clone() })));
+        assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "201 calls were lost"));
     }
 }

@@ -16,7 +16,7 @@ use anyhow::Result;
 use tokio::task::JoinHandle;
 
 use self::account::Ledger;
-pub(crate) use self::account::{Account, Stage};
+pub(crate) use self::account::{Account, Losses};
 use self::caller::Pool;
 pub(crate) use self::caller::{Call, Identity, call_once};
 pub(crate) use self::producer::{HANGS, Producer};
@@ -34,6 +34,11 @@ pub(crate) struct Rate {
 impl Rate {
     /// What runs beside most cases.
     pub(crate) const STEADY: Self = Self { kept: 100, alone: 20 };
+
+    /// How many calls begin in this time.
+    pub(crate) fn calls_in(self, time: Duration) -> usize {
+        (f64::from(self.kept + self.alone) * time.as_secs_f64()).ceil() as usize
+    }
 }
 
 /// Calls that are made until this is dropped.
