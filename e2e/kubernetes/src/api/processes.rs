@@ -255,6 +255,11 @@ impl Dataplane {
         admin::waiting_for(self.platform.admin())
     }
 
+    /// Sends a signal to the process.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        signal_process(self.platform.id(), signal)
+    }
+
     /// The digest of the table in service.
     pub(crate) fn table(&self) -> Result<String> {
         let status = admin::status(self.platform.admin())?;

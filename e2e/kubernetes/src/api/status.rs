@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kube::api::{Patch, PatchParams};
 use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason};
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::processes::{Credentials, Dataplane};
@@ -20,7 +21,7 @@ pub(super) fn cases() -> Vec<Case<World>> {
         an_object_tells_what_is_wrong_with_it,
         a_status_touches_nothing_else,
         without_dataplanes_nothing_is_programmed,
-        a_silent_pod_is_named_and_left_out,
+        silent_pods_are_named_and_left_out,
         a_new_dataplane_takes_nothing_back,
     ]
 }
@@ -139,12 +140,14 @@ async fn without_dataplanes_nothing_is_programmed(world: &World) -> Result<()> {
     namespace.until((Kind::RoutingEntry, "alone"), programmed, Unknown, Reason::NoDataplane).await.map(drop)
 }
 
-async fn a_silent_pod_is_named_and_left_out(world: &World) -> Result<()> {
+async fn silent_pods_are_named_and_left_out(world: &World) -> Result<()> {
     let namespace = world.namespace("silence").await?;
     let operator = namespace.ready_operator("operator-a").await?;
     let _dataplane = namespace.ready_dataplane("proxy-a", &operator).await?;
-    // This one takes calls by the cluster's account, and is connected to nobody.
-    namespace.set_ready_pods(&["proxy-a", "proxy-lost"]).await?;
+    let stopped = namespace.ready_dataplane("proxy-stopped", &operator).await?;
+    // By the cluster's account all take calls. One of them is connected to nobody, and one has stopped to answer.
+    namespace.set_ready_pods(&["proxy-a", "proxy-lost", "proxy-stopped"]).await?;
+    stopped.signal(Signal::STOP)?;
     let missing = || operator.metric("rivmesh_operator_dataplanes", "state=\"missing\"");
     until("the pod is missed", Duration::from_secs(10), async || {
         ensure!(missing()? > 0.5, "nobody is missed");
@@ -154,8 +157,8 @@ async fn a_silent_pod_is_named_and_left_out(world: &World) -> Result<()> {
     namespace.apply(&route("waiting", &["SE1-A"], "https://one.example/x")).await?;
     let entry = (Kind::RoutingEntry, "waiting");
     let pending = namespace.until(entry, ConditionType::Programmed, Unknown, Reason::Pending).await?;
-    ensure!(pending.contains("1 of 2"), "{pending}");
-    let status = until("the silent pod is left out", Duration::from_secs(90), async || {
+    ensure!(pending.contains("1 of 3"), "{pending}");
+    let status = until("the silent pods are left out", Duration::from_secs(90), async || {
         let status = namespace.status(Kind::RoutingEntry, "waiting").await?;
         let programmed = status.conditions.iter().find(|condition| condition.is(ConditionType::Programmed));
         let programmed = programmed.context("a condition")?;
@@ -163,10 +166,15 @@ async fn a_silent_pod_is_named_and_left_out(world: &World) -> Result<()> {
         Ok(programmed.message.clone())
     })
     .await?;
-    ensure!(status.contains("1 of 2") && status.contains("proxy-lost"), "{status}");
-    until("an event about the pod", Duration::from_secs(10), async || {
+    let silent = ["proxy-lost", "proxy-stopped"];
+    ensure!(status.contains("1 of 3") && silent.iter().all(|pod| status.contains(pod)), "{status}");
+    let is_silent = operator.metric("rivmesh_operator_dataplanes", "state=\"silent\"")?;
+    ensure!((is_silent - 1.0).abs() < 0.1, "{is_silent} are connected and silent");
+    until("an event about each pod", Duration::from_secs(10), async || {
         let events = world.kubectl(&["get", "events", "--namespace", &namespace.name])?;
-        ensure!(events.contains("DataplaneMissing") && events.contains("proxy-lost"), "{events}");
+        let tells = |reason, pod| events.lines().any(|line| line.contains(reason) && line.contains(pod));
+        let all = tells("DataplaneMissing", "proxy-lost") && tells("DataplaneSilent", "proxy-stopped");
+        ensure!(all, "{events}");
         Ok(())
     })
     .await
