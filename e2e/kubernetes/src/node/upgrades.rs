@@ -27,16 +27,10 @@ pub(super) fn from_an_earlier_release() -> Case<World> {
 const ROLL_OUT: Duration = Duration::from_secs(180);
 
 async fn everything_is_upgraded_from_an_earlier_release(world: &World) -> Result<()> {
-    let region = &world.region;
+    let earlier = world.parts.earlier.as_deref().context("the earlier release is installed")?.join("source/charts");
     let before = tables(world).await?;
     install_definitions(&world.cluster, &World::charts())?;
-    region.upgrade(&World::charts(), json!({"image": {"tag": "dev"}}))?;
-    for half in [Half::Operator, Half::Dataplane] {
-        for pod in region.until_pods(half, 2, ROLL_OUT).await? {
-            let image = &pod.spec.as_ref().context("a pod has a spec")?.containers[0].image;
-            ensure!(image.as_deref().is_some_and(|image| image.ends_with(":dev")), "{image:?} still runs");
-        }
-    }
+    move_to(world, &World::charts(), "dev").await?;
     // The same objects, in words that the earlier release does not speak.
     until("every dataplane has a table in the newer format", PATIENCE, async || {
         let now = tables(world).await?;
@@ -44,7 +38,24 @@ async fn everything_is_upgraded_from_an_earlier_release(world: &World) -> Result
         Ok(())
     })
     .await?;
+    world.changes_are_programmed(Duration::from_secs(60)).await?;
+    // Somebody has second thoughts, and then again.
+    move_to(world, &earlier, "earlier").await?;
+    world.changes_are_programmed(Duration::from_secs(60)).await?;
+    move_to(world, &World::charts(), "dev").await?;
     world.changes_are_programmed(Duration::from_secs(60)).await
+}
+
+/// Upgrades to these charts and images, or goes back to them.
+async fn move_to(world: &World, charts: &Path, tag: &str) -> Result<()> {
+    world.region.upgrade(charts, json!({"image": {"tag": tag}}))?;
+    for half in [Half::Operator, Half::Dataplane] {
+        for pod in world.region.until_pods(half, 2, ROLL_OUT).await? {
+            let image = &pod.spec.as_ref().context("a pod has a spec")?.containers[0].image;
+            ensure!(image.as_deref().is_some_and(|image| image.ends_with(&format!(":{tag}"))), "{image:?} still runs");
+        }
+    }
+    Ok(())
 }
 
 /// The digests of the tables that dataplanes use.
