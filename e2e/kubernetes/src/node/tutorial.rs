@@ -35,7 +35,7 @@ pub(crate) fn missing_images(administrator: &Administrator) -> Result<Option<Str
         .all(|name| images.split(' ').any(|image| image == format!("localhost/{name}:tutorial")));
     Ok((!is_there).then(|| {
         "the cluster's nodes have no images localhost/rivmesh*:tutorial; load target/images/tutorial/*.tar as the tutorial \
-         tells, and run this again"
+         tells, wait a minute until the nodes tell of them, and run this again"
             .to_owned()
     }))
 }
