@@ -21,7 +21,8 @@ use super::slim::{Catalogued, Seen, Slim, parse_version};
 
 /// How long the server keeps a watch open. A connection that died silently is noticed when the watch is overdue.
 const WATCH: Duration = Duration::from_secs(120);
-/// How long a watch may be overdue, and how long a server may be silent in the middle of a list.
+/// How long a watch may be overdue, and how long a server may be silent where it has something to say: before it answers,
+/// and in the middle of a list.
 const OVERDUE: Duration = Duration::from_secs(15);
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
@@ -117,7 +118,7 @@ impl<C: Catalogued> Follower<C> {
     async fn streamed_list(&mut self) -> Result<String, Ended> {
         let params = WatchParams { send_initial_events: true, ..watch_params() };
         // Without a version the server reads consistently; with 0 it would give whatever it remembers.
-        let mut events = events(self.api.watch(&params, "").await)?;
+        let mut events = Box::pin(answer(self.api.watch(&params, "")).await?);
         loop {
             match next(&mut events, OVERDUE).await? {
                 None => return Err(Ended::Failed("the API server ended a list before it was complete".to_owned())),
@@ -135,7 +136,7 @@ impl<C: Catalogued> Follower<C> {
     async fn paged_list(&mut self) -> Result<String, Ended> {
         let mut params = ListParams::default().limit(PAGE);
         loop {
-            let page = self.api.list(&params).await.map_err(|error| ended(&error))?;
+            let page = answer(self.api.list(&params)).await?;
             for object in page.items {
                 self.tell_listed(object).await?;
             }
@@ -148,7 +149,7 @@ impl<C: Catalogued> Follower<C> {
 
     /// Changes after `version`, which follows them, until the server ends the watch.
     async fn watch(&mut self, version: &mut String) -> Result<(), Ended> {
-        let mut events = events(self.api.watch(&watch_params(), version).await)?;
+        let mut events = Box::pin(answer(self.api.watch(&watch_params(), version)).await?);
         while let Some(event) = next(&mut events, WATCH + OVERDUE).await? {
             let (heard, at) = match event {
                 Event::Upsert(object) => {
@@ -197,11 +198,9 @@ fn parse(version: &str) -> Result<u64, Broken> {
     })
 }
 
-fn events<S, K>(opened: Result<S, KubeError>) -> Result<std::pin::Pin<Box<S>>, Ended>
-where
-    S: Stream<Item = Result<WatchEvent<K>, KubeError>>,
-{
-    opened.map(Box::pin).map_err(|error| ended(&error))
+/// A page, or the beginning of a watch: over a connection that died silently it never comes.
+async fn answer<T>(request: impl Future<Output = Result<T, KubeError>>) -> Result<T, Ended> {
+    timeout(OVERDUE, request).await.map_err(|_| silent(OVERDUE))?.map_err(|error| ended(&error))
 }
 
 /// The next event that is no error; none at the end of the stream.
@@ -209,8 +208,7 @@ async fn next<S, K>(events: &mut S, patience: Duration) -> Result<Option<Event<K
 where
     S: Stream<Item = Result<WatchEvent<K>, KubeError>> + Unpin,
 {
-    let silent = || Ended::Failed(format!("the API server was silent for {} s", patience.as_secs()));
-    match timeout(patience, events.next()).await.map_err(|_| silent())? {
+    match timeout(patience, events.next()).await.map_err(|_| silent(patience))? {
         Some(Ok(WatchEvent::Error(status))) if status.code == 410 => Err(Ended::Expired),
         Some(Ok(WatchEvent::Error(status))) => Err(Ended::Failed(format!("the API server ended a watch: {status}"))),
         Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => Ok(Some(Event::Upsert(object))),
@@ -221,6 +219,10 @@ where
     }
 }
 
+fn silent(patience: Duration) -> Ended {
+    Ended::Failed(format!("the API server was silent for {} s", patience.as_secs()))
+}
+
 fn ended(error: &KubeError) -> Ended {
     match error {
         KubeError::Api(status) if status.code == 410 => Ended::Expired,
@@ -228,3 +230,6 @@ fn ended(error: &KubeError) -> Ended {
         _ => Ended::Failed(crate::cluster::describe(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;
