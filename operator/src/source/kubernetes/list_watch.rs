@@ -14,7 +14,7 @@ use kube::core::watch::BookmarkMeta;
 use kube::{Api, Error as KubeError};
 use rivmesh_sync::Backoff;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Heard;
 use super::slim::{Catalogued, Seen, Slim, parse_version};
@@ -24,6 +24,8 @@ const WATCH: Duration = Duration::from_secs(120);
 /// How long a watch may be overdue, and how long a server may be silent where it has something to say: before it answers,
 /// and in the middle of a list.
 const OVERDUE: Duration = Duration::from_secs(15);
+/// A watch that has lived for this long, or has told anything, is no sign of trouble when it ends.
+const STEADY: Duration = Duration::from_secs(5);
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
 /// In a streamed list, the bookmark with this annotation says that the list is complete.
@@ -77,7 +79,7 @@ impl<C: Catalogued> Follower<C> {
     async fn list_and_watch(&mut self) -> Result<std::convert::Infallible, Broken> {
         self.tell(Heard::Listing).await?;
         let listed = if self.streams_lists { self.streamed_list().await } else { self.paged_list().await };
-        let mut version = match listed {
+        let mut version = match listed.and_then(|version| parse_version(&version).map_err(Ended::Failed)) {
             Ok(version) => version,
             Err(Ended::Unsupported) if self.streams_lists => {
                 tracing::info!(kind = %C::KIND, "the API server does not stream lists; reading pages");
@@ -89,14 +91,14 @@ impl<C: Catalogued> Follower<C> {
                 return Err(Broken::Relist);
             }
         };
-        self.backoff.reset();
-        self.tell(Heard::Complete { version: parse(&version)? }).await?;
+        self.tell(Heard::Complete { version }).await?;
         loop {
-            match self.watch(&mut version).await {
-                // The server ends every watch after a while.
-                Ok(()) => self.backoff.reset(),
-                Err(Ended::Expired) => return Err(Broken::Relist),
-                Err(ended) => self.wait_after(ended).await?,
+            // The server ends every watch after a while.
+            let Err(ended) = self.watch(&mut version).await else { continue };
+            let is_expired = matches!(ended, Ended::Expired);
+            self.wait_after(ended).await?;
+            if is_expired {
+                return Err(Broken::Relist);
             }
         }
     }
@@ -105,7 +107,9 @@ impl<C: Catalogued> Follower<C> {
     async fn wait_after(&mut self, ended: Ended) -> Result<(), Broken> {
         let problem = match ended {
             Ended::NobodyListens => return Err(Broken::NobodyListens),
-            Ended::Expired => "the list took longer than the API server remembers; reading it again".to_owned(),
+            Ended::Expired => {
+                "the API server no longer remembers the version asked for; reading everything again".to_owned()
+            }
             Ended::Unsupported => "the API server does not understand the request".to_owned(),
             Ended::Failed(problem) => problem,
         };
@@ -148,28 +152,26 @@ impl<C: Catalogued> Follower<C> {
     }
 
     /// Changes after `version`, which follows them, until the server ends the watch.
-    async fn watch(&mut self, version: &mut String) -> Result<(), Ended> {
-        let mut events = Box::pin(answer(self.api.watch(&watch_params(), version)).await?);
-        while let Some(event) = next(&mut events, WATCH + OVERDUE).await? {
-            let (heard, at) = match event {
-                Event::Upsert(object) => {
-                    let seen = object.seen().map_err(Ended::Failed)?;
-                    let at = seen.version;
-                    (Heard::Changed(Box::new(seen)), at)
-                }
-                Event::Delete(object) => {
-                    let Seen { id, uid, version, .. } = object.seen().map_err(Ended::Failed)?;
-                    (Heard::Gone { id, uid, version }, version)
-                }
-                Event::Bookmark(bookmark) => {
-                    let at = parse_version(&bookmark.resource_version).map_err(Ended::Failed)?;
-                    (Heard::Read { version: at }, at)
-                }
-            };
-            *version = at.to_string();
+    async fn watch(&mut self, version: &mut u64) -> Result<(), Ended> {
+        let mut events = Box::pin(answer(self.api.watch(&watch_params(), &version.to_string())).await?);
+        let opened = Instant::now();
+        let mut was_of_use = false;
+        loop {
+            let event = next(&mut events, WATCH + OVERDUE).await;
+            was_of_use |= matches!(event, Ok(Some(_))) || opened.elapsed() >= STEADY;
+            // Not before: lists may succeed for ever where no watch does.
+            if was_of_use {
+                self.backoff.reset();
+            }
+            let Some(event) = event? else { break };
+            let (heard, at) = change(event).map_err(Ended::Failed)?;
+            *version = at;
             self.send(heard).await.map_err(|_| Ended::NobodyListens)?;
         }
-        Ok(())
+        if was_of_use {
+            return Ok(());
+        }
+        Err(Ended::Failed("the API server ended a watch as soon as it had begun".to_owned()))
     }
 
     async fn tell_listed(&self, object: Slim<C>) -> Result<(), Ended> {
@@ -191,10 +193,22 @@ fn watch_params() -> WatchParams {
     WatchParams { timeout: Some(timeout), bookmarks: true, ..WatchParams::default() }
 }
 
-fn parse(version: &str) -> Result<u64, Broken> {
-    parse_version(version).map_err(|problem| {
-        tracing::error!("{problem}");
-        Broken::Relist
+/// What a watch says, and the version at which it was so.
+fn change<C: Catalogued>(event: Event<Slim<C>>) -> Result<(Heard, u64), String> {
+    Ok(match event {
+        Event::Upsert(object) => {
+            let seen = object.seen()?;
+            let at = seen.version;
+            (Heard::Changed(Box::new(seen)), at)
+        }
+        Event::Delete(object) => {
+            let Seen { id, uid, version, .. } = object.seen()?;
+            (Heard::Gone { id, uid, version }, version)
+        }
+        Event::Bookmark(bookmark) => {
+            let at = parse_version(&bookmark.resource_version)?;
+            (Heard::Read { version: at }, at)
+        }
     })
 }
 

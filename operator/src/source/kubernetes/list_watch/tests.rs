@@ -24,13 +24,15 @@ enum Answer {
     Refuses(u16),
     /// Gives a page: its objects' names, and whether there are more.
     Page(&'static [&'static str], bool),
+    /// Says this and ends.
+    Ends(Vec<Value>),
     /// Says this, and nothing more.
     StaysOpen(Vec<Value>),
     /// Never answers.
     Silent,
 }
 
-use Answer::{Page, Refuses, Silent, StaysOpen};
+use Answer::{Ends, Page, Refuses, Silent, StaysOpen};
 
 /// A stream whose server answers by a script, and is silent after it.
 struct World {
@@ -105,6 +107,7 @@ impl Answer {
                 let list = json!({"apiVersion": "rivmesh.io/v1alpha1", "kind": "ServiceContractList", "metadata": metadata, "items": items});
                 (200, Body::from(list.to_string()))
             }
+            Ends(events) => (200, Body::from_stream(stream::iter(lines(&events)))),
             StaysOpen(events) => (200, Body::from_stream(stream::iter(lines(&events)).chain(stream::pending()))),
             Silent => std::future::pending().await,
         };
@@ -141,6 +144,11 @@ fn bookmark(version: impl std::fmt::Display, annotations: &Value) -> Value {
 /// A complete list as a stream.
 fn streamed() -> Answer {
     StaysOpen(vec![added("a", 7), bookmark(20, &json!({LIST_END: "true"}))])
+}
+
+/// A watch that says that what it begins at is no longer known.
+fn expired() -> Answer {
+    StaysOpen(vec![json!({"type": "ERROR", "object": status(410)})])
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,4 +201,70 @@ async fn what_a_server_does_not_begin_to_answer_is_asked_again() {
         assert_eq!(failures, ["the API server was silent for 15 s"], "{what}");
         assert!(start.elapsed() < OVERDUE + Duration::from_secs(1), "{what}: {:?}", start.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_expired_each_time_is_not_answered_with_list_after_list() {
+    type Expired = fn() -> Answer;
+    let ways: [(&str, Expired); 2] = [("refused", || Refuses(410)), ("ended", expired)];
+    for (way, expired) in ways {
+        let mut script = Vec::new();
+        for _ in 0..8 {
+            script.extend([streamed(), expired()]);
+        }
+        script.extend([streamed(), StaysOpen(vec![added("b", 21)])]);
+        let mut world = World::new(script);
+        let failures = world.failures_until("changed b").await;
+        assert!(failures.len() == 8 && failures[0].contains("no longer remembers"), "{way}: {failures:?}");
+        let pauses = world.pauses("sendInitialEvents");
+        assert!(pauses[0] <= Backoff::FIRST, "{way}: once may happen: {pauses:?}");
+        assert!(pauses[7] >= Backoff::LAST / 2, "{way}: {pauses:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_as_soon_as_it_begins_is_not_opened_again_and_again() {
+    let mut script = vec![streamed()];
+    script.extend((0..8).map(|_| Ends(Vec::new())));
+    script.push(StaysOpen(vec![added("b", 21)]));
+    let mut world = World::new(script);
+    let failures = world.failures_until("changed b").await;
+    assert!(failures.len() == 8 && failures[0].contains("as soon as it had begun"), "{failures:?}");
+    let pauses = world.pauses("resourceVersion=20");
+    assert!(pauses[7] >= Backoff::LAST / 2, "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_was_of_use_is_opened_again_at_once() {
+    let mut script = vec![streamed()];
+    script.extend((21..29).map(|version| Ends(vec![bookmark(version, &json!({}))])));
+    script.push(StaysOpen(vec![added("b", 30)]));
+    let mut world = World::new(script);
+    assert_eq!(world.failures_until("changed b").await, Vec::<String>::new());
+    let asked = world.asked();
+    assert!(asked.iter().all(|(at, _)| *at == Duration::ZERO), "{asked:?}");
+    assert!(asked[9].1.contains("resourceVersion=28"), "it goes on from what it read last: {asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_watch_that_was_of_use_the_waits_are_short_again() {
+    let mut script = Vec::new();
+    for _ in 0..8 {
+        script.extend([streamed(), expired()]);
+    }
+    script.extend([streamed(), Ends(vec![added("b", 21)]), expired(), streamed(), Silent]);
+    let mut world = World::new(script);
+    world.failures_until("changed b").await;
+    world.failures_until("complete 20").await;
+    let pauses = world.pauses("sendInitialEvents");
+    assert!(pauses[7] >= Backoff::LAST / 2 && pauses[8] <= Backoff::FIRST, "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_no_number_is_told_and_waited_after() {
+    let nonsense = || StaysOpen(vec![bookmark("x", &json!({LIST_END: "true"}))]);
+    let mut world = World::new([nonsense(), nonsense(), streamed()]);
+    let failures = world.failures_until("complete 20").await;
+    assert!(failures.len() == 2 && failures[0].contains("is not a number"), "{failures:?}");
+    assert!(world.pauses("sendInitialEvents").iter().all(|pause| *pause >= Backoff::FIRST / 2));
 }
