@@ -68,13 +68,16 @@ pub(crate) async fn table_readiness(
     let mut blocker = Some(blocker);
     let disk_counts_from = Instant::now() + WAIT_FOR_OPERATOR;
     let mut last_connected = Instant::now();
+    let mut was_connected = false;
     let mut told = None;
     loop {
         let status = feed.borrow_and_update().clone();
         let now = Instant::now();
-        if status.connected || !has_operator {
+        // An operator that is gone was there until now: nothing is heard of one that has nothing new.
+        if status.connected || was_connected || !has_operator {
             last_connected = now;
         }
+        was_connected = status.connected;
         let stale_at = max_stale.map(|limit| last_connected + limit);
         let blocked = match status.source {
             Source::None => Some(why_no_table(&status)),
@@ -208,7 +211,53 @@ fn show_expiries(shared: &Shared, settings: &Settings) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
+    use crate::telemetry::log::{self, Format, Service};
+
+    /// The readiness of a dataplane that is connected and has its table from an operator. The log must live as long.
+    fn connected(max_stale: Duration) -> (Readiness, watch::Sender<FeedStatus>, log::Log) {
+        let readiness = Readiness::new();
+        let log = log::start(Format::Json, &Service::default(), std::io::sink(), Arc::default()).expect("a thread");
+        let status =
+            FeedStatus { connected: true, source: Source::Operator, operator_answered: true, ..FeedStatus::default() };
+        let (sender, feed) = watch::channel(status);
+        let blocker = readiness.block(ready::TABLE);
+        tokio::spawn(table_readiness(readiness.clone(), blocker, log.sender(), feed, true, Some(max_stale)));
+        (readiness, sender, log)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn max_stale_counts_from_when_the_operator_was_last_there() {
+        let (second, limit) = (Duration::from_secs(1), Duration::from_secs(600));
+        let (readiness, feed, _log) = connected(limit);
+        // Its table is the latest, so that nothing is heard of the operator for a long time.
+        sleep(limit - second).await;
+        assert!(readiness.is_ready(), "{:?}", readiness.report());
+        feed.send_modify(|status| status.connected = false);
+        sleep(limit - second).await;
+        assert!(readiness.is_ready(), "{:?}", readiness.report());
+        sleep(second * 2).await;
+        assert_eq!(readiness.report().lines(), ["table: no operator has been there for maxStale"]);
+        feed.send_modify(|status| status.connected = true);
+        sleep(second).await;
+        assert!(readiness.is_ready(), "{:?}", readiness.report());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_fail_do_not_make_a_table_fresh() {
+        let (second, limit) = (Duration::from_secs(1), Duration::from_secs(600));
+        let (readiness, feed, _log) = connected(limit);
+        sleep(second).await;
+        feed.send_modify(|status| status.connected = false);
+        for attempt in 0..60 {
+            sleep(second * 10).await;
+            feed.send_modify(|status| status.last_error = Some(format!("attempt {attempt} failed")));
+        }
+        sleep(second).await;
+        assert!(!readiness.is_ready(), "nobody was there for longer than the limit");
+    }
 
     #[test]
     fn whoever_has_no_table_says_everything_that_stands_in_the_way() {
