@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rivmesh_sync::grpc::{self, ServerIdentity, TableSync, tls_incoming};
+use rivmesh_sync::grpc::{self, Loaded, ServerIdentity, TableSync, tls_incoming};
 use tokio::net::TcpListener;
-use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 
 use crate::source::files::Fingerprint;
@@ -29,18 +28,18 @@ pub async fn serve(
     if identity.client_authorities.is_none() {
         warn!("dataplanes are not asked for a certificate: whoever reaches this port can read the routing tables");
     }
-    let config = Arc::new(ArcSwap::new(identity.load()?));
+    let config = Arc::new(ArcSwap::new(identity.load()?.config));
     info!(address = %listener.local_addr()?, "serving routing tables");
     let current = config.clone();
     let incoming = tls_incoming(listener, move || current.load_full());
     tokio::select! {
         served = grpc::serve(service, incoming, shutdown) => Ok(served?),
-        () = follow_files(identity, move |loaded| config.store(loaded)) => Ok(()),
+        () = follow_files(identity, move |loaded| config.store(loaded.config)) => Ok(()),
     }
 }
 
 /// Reads the files again whenever they change, for ever. What cannot be used is told, and what was loaded before stays.
-pub(crate) async fn follow_files(identity: ServerIdentity, show: impl Fn(Arc<ServerConfig>)) {
+pub(crate) async fn follow_files(identity: ServerIdentity, show: impl Fn(Loaded)) {
     let mut seen = fingerprints(&identity);
     loop {
         tokio::time::sleep(LOOK).await;

@@ -15,9 +15,13 @@ use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
+/// What metrics call the operator's certificate.
+pub(crate) const OPERATOR: &str = "operator";
 /// How long an authority is valid.
 const AUTHORITY_LIFE: Duration = DAY.saturating_mul(730);
 /// How long a certificate is valid.
@@ -82,7 +86,16 @@ pub(crate) fn renewed(
 pub(crate) fn ends(material: &Material) -> Result<[(&'static str, Timestamp); 2], Unusable> {
     let facts = Facts::of(material)?;
     let authority = facts.authorities.first().ok_or_else(|| Unusable("there is no authority".to_owned()))?;
-    Ok([("operator", facts.certificate.ends), ("authority", authority.ends)])
+    Ok([(OPERATOR, facts.certificate.ends), ("authority", authority.ends)])
+}
+
+/// When a certificate in DER ends.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn end(der: &[u8]) -> Result<Timestamp, Unusable> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(unusable)?;
+    timestamp(&certificate.validity().not_after)
 }
 
 /// What certificates say of themselves.
@@ -131,18 +144,20 @@ fn certificates(pem: &str) -> Result<Vec<Certificate>, Unusable> {
         .map(|block| {
             let block = block.map_err(unusable)?;
             let parsed = block.parse_x509().map_err(unusable)?;
-            let instant =
-                |time: &x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).map_err(unusable);
             Ok(Certificate {
                 subject: parsed.subject().as_raw().to_vec(),
                 issuer: parsed.issuer().as_raw().to_vec(),
                 names: dns_names(&parsed),
-                begins: instant(&parsed.validity().not_before)?,
-                ends: instant(&parsed.validity().not_after)?,
+                begins: timestamp(&parsed.validity().not_before)?,
+                ends: timestamp(&parsed.validity().not_after)?,
                 pem: pem_of(&block),
             })
         })
         .collect()
+}
+
+fn timestamp(time: &ASN1Time) -> Result<Timestamp, Unusable> {
+    Timestamp::from_second(time.timestamp()).map_err(unusable)
 }
 
 fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {

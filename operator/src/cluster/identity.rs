@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Client};
-use rivmesh_sync::grpc::server_config;
+use rivmesh_sync::grpc::{Loaded, server_config};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -47,6 +47,16 @@ pub(crate) struct InService {
     pub(crate) config: Arc<ServerConfig>,
     /// When what ends, in Unix seconds.
     pub(crate) ends: Vec<(&'static str, i64)>,
+}
+
+impl From<Loaded> for InService {
+    /// A certificate that somebody else keeps. When its authority ends is that one's business.
+    fn from(Loaded { config, certificate }: Loaded) -> Self {
+        let end = certificate::end(&certificate).inspect_err(|problem| {
+            warn!("when the operator's certificate ends cannot be told: {problem}");
+        });
+        Self { config, ends: end.map(|at| (certificate::OPERATOR, at.as_second())).into_iter().collect() }
+    }
 }
 
 /// The Secret and the ConfigMap.
@@ -203,7 +213,11 @@ fn data(material: &Material) -> BTreeMap<&'static str, ByteString> {
 
 #[cfg(test)]
 mod tests {
+    use rivmesh_sync::grpc::ServerIdentity;
+
     use super::*;
+    use crate::ledger::Ledger;
+    use crate::metrics::{Metrics, Moment};
 
     #[test]
     fn what_is_written_to_the_secret_is_read_back_and_can_be_served() {
@@ -213,6 +227,28 @@ mod tests {
         let secret = Secret { data: Some(owned), ..Secret::default() };
         assert_eq!(material(&secret).as_ref(), Some(&made));
         assert_eq!(in_service(&made).expect("usable").ends.len(), 2);
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_from_files_is_told_as_that_of_the_managed_one() {
+        let made = certificate::renewed(None, &["a.svc".to_owned()], Timestamp::now()).expect("made").expect("new");
+        let directory = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        // The authority after it, as cert-manager writes a chain.
+        let chain = format!("{}{}", made.certificate, made.authorities);
+        let (certificate, private_key) = (write("tls.crt", &chain), write("tls.key", &made.key));
+        let files = ServerIdentity { certificate, private_key, client_authorities: None };
+        let in_files = InService::from(files.load().expect("usable"));
+        assert_eq!(in_files.ends, in_service(&made).expect("usable").ends[..1]);
+        let moment = Moment { ends: in_files.ends, ..Moment::default() };
+        let metrics = Metrics::new(Metrics::compile_seconds()).encode(&Ledger::new(), &moment);
+        let told = "rivmesh_operator_certificate_expires_in_seconds{certificate=\"operator\"} ";
+        let seconds = metrics.lines().find_map(|line| line.strip_prefix(told)?.parse::<i64>().ok());
+        assert!(seconds.is_some_and(|seconds| seconds > 0), "{metrics}");
     }
 
     #[test]

@@ -21,7 +21,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_rustls::rustls::ServerConfig;
 use tracing::info;
 
 use super::admission::{Policy, TokenGate};
@@ -217,9 +216,7 @@ fn serve_certificate(
     let current = Certificate::default();
     let store = current.clone();
     if let Some(files) = options.certificate.clone() {
-        let show = move |config: Arc<ServerConfig>| {
-            store.store(Some(Arc::new(InService { config, ends: Vec::new() })));
-        };
+        let show = move |loaded| store.store(Some(Arc::new(InService::from(loaded))));
         show(files.load()?);
         parts.start("the certificate", serve::follow_files(files, show));
         return Ok(current);

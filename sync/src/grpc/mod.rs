@@ -9,7 +9,7 @@ mod tls;
 pub use client::{ClientStream, ConnectError, Connector, TlsTarget};
 pub use pipe::{Pipe, PipeListener, pipe};
 pub use server::{Gate, NotAdmitted, Observer, OpenGate, Pinned, StreamId, TableSync, serve};
-pub use tls::{ServerIdentity, TlsError, server_config, tls_incoming};
+pub use tls::{Loaded, ServerIdentity, TlsError, server_config, tls_incoming};
 
 /// The one method of the service of `proto/table_sync.proto`.
 const METHOD: &str = "/rivmesh.sync.v1alpha1.TableSync/Subscribe";

@@ -34,6 +34,15 @@ pub struct ServerIdentity {
     pub client_authorities: Option<PathBuf>,
 }
 
+/// What the files of a [`ServerIdentity`] held.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// How to shake hands with dataplanes.
+    pub config: Arc<ServerConfig>,
+    /// The operator's own certificate, in DER.
+    pub certificate: CertificateDer<'static>,
+}
+
 /// The files do not make a TLS configuration.
 #[derive(Debug, Error)]
 #[error("{}: {reason}", path.display())]
@@ -49,8 +58,9 @@ impl ServerIdentity {
     ///
     /// # Errors
     /// When a file cannot be read, holds nothing usable, or the key does not belong to the certificate.
-    pub fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    pub fn load(&self) -> Result<Loaded, TlsError> {
         let chain = certificates(&self.certificate)?;
+        let certificate = chain[0].clone();
         let key = PrivateKeyDer::from_pem_file(&self.private_key).map_err(wrong(&self.private_key))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -69,7 +79,7 @@ impl ServerIdentity {
         };
         let mut config = builder.with_single_cert(chain, key).map_err(wrong(&self.certificate))?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Arc::new(config))
+        Ok(Loaded { config: Arc::new(config), certificate })
     }
 }
 
@@ -90,6 +100,7 @@ pub fn server_config(certificate: &[u8], private_key: &[u8]) -> Result<Arc<Serve
     Ok(Arc::new(config))
 }
 
+/// The certificates in a PEM file: one at least.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).map_err(wrong(path))?;
     let certificates = read.collect::<Result<Vec<_>, _>>().map_err(wrong(path))?;

@@ -85,5 +85,8 @@ async fn a_certificate_of_others_is_shown(world: &World) -> Result<()> {
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &namespace.name);
     let secret = secrets.get("rivmesh-operator-tls").await?;
     ensure!(secret.data.is_none(), "the operator keeps a certificate although it was given one");
+    let ends = operator.metrics("rivmesh_operator_certificate_expires_in_seconds")?;
+    let is_told = matches!(&ends[..], [(labels, seconds)] if labels.contains("\"operator\"") && *seconds > 0.0);
+    ensure!(is_told, "nobody would be warned when the certificate that was given ends: {ends:?}");
     Ok(())
 }
