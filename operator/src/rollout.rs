@@ -107,6 +107,9 @@ pub struct Fleet {
     /// What the other replicas last wrote about theirs, the latest first. A pod that several claim has moved: the one
     /// that it is connected to now counts, and of the others the latest.
     pub peers: Vec<Report>,
+    /// Whether the other replicas can be heard. While they cannot, a pod that nobody seems to be connected to may well be
+    /// connected to one of them.
+    pub hears: bool,
     /// The pods that take calls; none where there is no cluster to ask.
     pub ready: Option<ReadyPods>,
 }
@@ -214,12 +217,14 @@ impl Fleet {
         own.chain(elsewhere).collect()
     }
 
-    /// Notes at `now` which of the pods that take calls are connected to nobody. To be called after every change.
+    /// Notes at `now` which of the pods that take calls are connected to nobody. To be called after every change. How
+    /// long they have been is counted only while the other replicas can be heard, and anew after that.
     pub fn note_missing(&mut self, now: Instant) {
         let Some(mut ready) = self.ready.take() else { return };
         let connected = self.connected();
         for (pod, since) in &mut ready.missing {
-            *since = if connected.contains(pod.as_str()) { None } else { since.or(Some(now)) };
+            let before = since.filter(|_| self.hears);
+            *since = if connected.contains(pod.as_str()) { None } else { before.or(Some(now)) };
         }
         self.ready = Some(ready);
     }

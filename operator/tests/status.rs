@@ -144,7 +144,7 @@ fn programmed_follows_what_the_dataplanes_applied() {
         ),
     ];
     for (name, own, peers, status, reason, words) in cases {
-        let finding = said(&Fleet { own, peers, ready: None }, Instant::now());
+        let finding = said(&Fleet { own, peers, ..Fleet::default() }, Instant::now());
         assert_eq!((finding.status, finding.reason), (status, reason), "{name}: {}", finding.message);
         assert!(finding.message.contains(words), "{name}: {}", finding.message);
     }
@@ -165,7 +165,7 @@ fn before_it_is_published_it_waits_or_is_held() {
 
 /// A fleet in a cluster where these pods take calls.
 fn in_cluster(own: Vec<Dataplane>, peers: Vec<Report>, ready: &[&str], now: Instant) -> Fleet {
-    let mut fleet = Fleet { own, peers, ready: Some(Default::default()) };
+    let mut fleet = Fleet { own, peers, hears: true, ready: Some(Default::default()) };
     let pods = ready.iter().map(|pod| (*pod).to_owned());
     fleet.ready.as_mut().expect("just set").replace(pods);
     fleet.note_missing(now);
@@ -191,6 +191,27 @@ fn a_pod_that_takes_calls_is_waited_for_even_if_it_is_connected_to_nobody() {
     fleet.own.push(Dataplane { pod: "lost".to_owned(), ..dataplane(9, 0) });
     fleet.note_missing(late);
     assert_eq!((said(&fleet, late).status, &*said(&fleet, late).message), (Unknown, "2 of 3 dataplanes route by it"));
+}
+
+#[test]
+fn who_cannot_hear_the_other_replicas_takes_no_pod_for_missing() {
+    let second = Duration::from_secs(1);
+    let start = Instant::now();
+    let mut fleet = in_cluster(vec![dataplane(1, 3)], vec![], &["pod-1", "elsewhere"], start);
+    let look = |fleet: &mut Fleet, seconds: u32| {
+        let now = start + second * seconds;
+        fleet.note_missing(now);
+        said(fleet, now)
+    };
+    look(&mut fleet, 50);
+    fleet.hears = false;
+    for seconds in [51, 100, 1000] {
+        let finding = look(&mut fleet, seconds);
+        assert_eq!((finding.status, &*finding.message), (Unknown, "1 of 2 dataplanes route by it"), "{seconds} s");
+    }
+    fleet.hears = true;
+    assert_eq!(look(&mut fleet, 1059).status, Unknown, "the time begins anew");
+    assert_eq!(look(&mut fleet, 1060).status, True);
 }
 
 #[test]

@@ -117,46 +117,79 @@ fn lease(replica: &Replica, report: &Report) -> serde_json::Value {
     })
 }
 
-/// The other replicas, as last heard of.
-#[derive(Debug, Default)]
-struct Peers(BTreeMap<String, Peer>);
+/// The replicas, as last heard of, this one among them: that its own report comes back is the proof that it hears at all.
+#[derive(Debug)]
+struct Replicas {
+    me: String,
+    known: BTreeMap<String, Known>,
+}
 
 #[derive(Debug)]
-struct Peer {
+struct Known {
     version: Option<String>,
     /// When its lease last changed, by our own clock.
     heard: Instant,
     report: Report,
 }
 
-impl Peers {
-    fn hear(&mut self, lease: Lease, me: &str, now: Instant) {
-        let Some(name) = lease.metadata.name.filter(|name| name != me) else { return };
+impl Replicas {
+    fn new(me: &str) -> Self {
+        Self { me: me.to_owned(), known: BTreeMap::new() }
+    }
+
+    fn hear(&mut self, lease: Lease, now: Instant) {
+        let Some(name) = lease.metadata.name else { return };
         let version = lease.metadata.resource_version;
-        if self.0.get(&name).is_some_and(|peer| peer.version == version) {
+        if self.known.get(&name).is_some_and(|known| known.version == version) {
             return;
         }
         let annotation = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION));
         match annotation.map(|text| serde_json::from_str(text)) {
-            Some(Ok(report)) => drop(self.0.insert(name, Peer { version, heard: now, report })),
+            Some(Ok(report)) => {
+                self.pass_over_deafness(now);
+                self.known.insert(name, Known { version, heard: now, report });
+            }
             Some(Err(error)) => warn!("the report of {name} cannot be read: {error}"),
             None => {}
         }
     }
 
-    /// Reports of those that are there, the one heard of last first.
-    fn reports(&self, now: Instant) -> Vec<Report> {
-        let is_there = |peer: &&Peer| now.saturating_duration_since(peer.heard) < STALE;
-        let mut there: Vec<&Peer> = self.0.values().filter(is_there).collect();
-        there.sort_by_key(|peer| Reverse(peer.heard));
-        there.into_iter().map(|peer| peer.report.clone()).collect()
+    /// When anybody was last heard of.
+    fn last(&self) -> Option<Instant> {
+        self.known.values().map(|known| known.heard).max()
+    }
+
+    /// Whether this replica hears: were it cut off, its own report would not come back either.
+    fn hears(&self, now: Instant) -> bool {
+        self.last().is_some_and(|last| now.saturating_duration_since(last) < STALE)
+    }
+
+    /// Time in which this replica heard nobody makes nobody older.
+    fn pass_over_deafness(&mut self, now: Instant) {
+        let Some(last) = self.last().filter(|_| !self.hears(now)) else { return };
+        let deaf = now.saturating_duration_since(last);
+        for known in self.known.values_mut() {
+            known.heard += deaf;
+        }
+    }
+
+    /// Reports of the others that are there, the one heard of last first. Silence counts only as long as something is
+    /// heard: of a replica that hears nobody, the others keep the place that they had.
+    fn reports(&self) -> Vec<Report> {
+        let Some(last) = self.last() else { return Vec::new() };
+        let is_there = |known: &Known| last.saturating_duration_since(known.heard) < STALE;
+        let others = self.known.iter().filter(|(name, known)| **name != self.me && is_there(known));
+        let mut there: Vec<&Known> = others.map(|(_, known)| known).collect();
+        there.sort_by_key(|known| Reverse(known.heard));
+        there.into_iter().map(|known| known.report.clone()).collect()
     }
 }
 
 async fn read(leases: Api<Lease>, replica: &Replica, ledger: &Ledger) {
     let config = watcher::Config::default().labels(&format!("{LABEL}={}", replica.name));
     let mut events = watcher(leases, config).default_backoff().boxed();
-    let mut peers = Peers::default();
+    let mut replicas = Replicas::new(&replica.pod);
+    let mut heard = false;
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed = Vec::new();
@@ -166,20 +199,28 @@ async fn read(leases: Api<Lease>, replica: &Replica, ledger: &Ledger) {
                 Some(Ok(Event::Init)) => listed.clear(),
                 Some(Ok(Event::InitApply(lease))) => {
                     listed.extend(lease.metadata.name.clone());
-                    peers.hear(lease, &replica.pod, Instant::now());
+                    replicas.hear(lease, Instant::now());
                 }
-                Some(Ok(Event::InitDone)) => peers.0.retain(|name, _| listed.contains(name)),
-                Some(Ok(Event::Apply(lease))) => peers.hear(lease, &replica.pod, Instant::now()),
+                Some(Ok(Event::InitDone)) => replicas.known.retain(|name, _| listed.contains(name)),
+                Some(Ok(Event::Apply(lease))) => replicas.hear(lease, Instant::now()),
                 Some(Ok(Event::Delete(lease))) => {
-                    lease.metadata.name.and_then(|name| peers.0.remove(&name));
+                    lease.metadata.name.and_then(|name| replicas.known.remove(&name));
                 }
                 Some(Err(error)) => warn!("the other replicas' reports cannot be followed: {error}"),
                 None => return,
             },
             _ = ticks.tick() => {}
         }
-        // A replica that can no longer be heard stops counting only when its dataplanes must have left it.
-        ledger.set_peers(peers.reports(Instant::now()));
+        let hears = replicas.hears(Instant::now());
+        if heard && !hears {
+            warn!(
+                "no replica's report has been heard for {} s, not even this one's own; until that ends, no dataplane is \
+                 taken for missing",
+                STALE.as_secs()
+            );
+        }
+        heard = hears;
+        ledger.set_peers(replicas.reports(), hears);
     }
 }
 
@@ -197,24 +238,50 @@ mod tests {
         lease
     }
 
+    fn routing(pod: &str) -> Report {
+        let pods = vec![pod.to_owned()];
+        Report { floor: Versions::from([("routingentries", 7)]), pods, exceptions: Vec::new() }
+    }
+
     #[test]
     fn a_report_survives_the_lease_and_a_silent_replica_stops_counting() {
-        let report = Report {
-            floor: Versions::from([("routingentries", 7)]),
-            pods: vec!["dataplane-a".to_owned()],
-            exceptions: Vec::new(),
-        };
-        let (mut peers, start) = (Peers::default(), Instant::now());
-        peers.hear(written("other", "1", &report), "me", start);
-        peers.hear(written("me", "2", &Report::default()), "me", start);
-        assert_eq!(peers.reports(start), std::slice::from_ref(&report));
+        let report = routing("dataplane-a");
+        let (mut replicas, start) = (Replicas::new("me"), Instant::now());
+        replicas.hear(written("other", "1", &report), start);
+        replicas.hear(written("me", "2", &Report::default()), start);
+        assert_eq!(replicas.reports(), std::slice::from_ref(&report));
 
         // The same lease heard again, as after a new list, does not make it younger.
-        let later = start + STALE;
-        peers.hear(written("other", "1", &report), "me", later);
-        assert_eq!(peers.reports(later), []);
-        peers.hear(written("other", "3", &report), "me", later);
-        assert_eq!(peers.reports(later), [report]);
+        for (version, seconds) in [("3", 15), ("4", 30), ("5", 35)] {
+            let later = start + Duration::from_secs(seconds);
+            replicas.hear(written("other", "1", &report), later);
+            replicas.hear(written("me", version, &Report::default()), later);
+        }
+        assert_eq!(replicas.reports(), []);
+        replicas.hear(written("other", "6", &report), start + STALE);
+        assert_eq!(replicas.reports(), [report]);
+    }
+
+    #[test]
+    fn who_hears_nobody_takes_nobody_for_gone() {
+        let (one, two) = (routing("dataplane-a"), routing("dataplane-b"));
+        let (mut replicas, start) = (Replicas::new("me"), Instant::now());
+        assert!(!replicas.hears(start), "before the first report comes back it is not known");
+        replicas.hear(written("one", "1", &one), start);
+        replicas.hear(written("two", "2", &two), start + Duration::from_secs(5));
+        replicas.hear(written("me", "3", &Report::default()), start + Duration::from_secs(9));
+        let all = [two.clone(), one.clone()];
+
+        // The way to the API server is gone, or the watch has died without a word.
+        let deaf = start + Duration::from_secs(200);
+        assert_eq!((replicas.hears(deaf), replicas.reports()), (false, all.to_vec()));
+        // What is heard first shows that something is heard again; the others have from now on to be heard.
+        replicas.hear(written("me", "4", &Report::default()), deaf);
+        assert_eq!((replicas.hears(deaf), replicas.reports()), (true, all.to_vec()));
+        replicas.hear(written("one", "5", &one), deaf + Duration::from_secs(20));
+        assert_eq!(replicas.reports(), [one.clone(), two]);
+        replicas.hear(written("me", "6", &Report::default()), deaf + Duration::from_secs(31));
+        assert_eq!(replicas.reports(), [one]);
     }
 
     #[test]
@@ -233,11 +300,11 @@ mod tests {
 
     #[test]
     fn a_report_that_cannot_be_read_leaves_the_one_before() {
-        let (mut peers, start) = (Peers::default(), Instant::now());
-        peers.hear(written("other", "1", &Report::default()), "me", start);
+        let (mut replicas, start) = (Replicas::new("me"), Instant::now());
+        replicas.hear(written("other", "1", &Report::default()), start);
         let mut broken = written("other", "2", &Report::default());
         broken.metadata.annotations = Some(BTreeMap::from([(ANNOTATION.to_owned(), "{".to_owned())]));
-        peers.hear(broken, "me", start);
-        assert_eq!(peers.reports(start), [Report::default()]);
+        replicas.hear(broken, start);
+        assert_eq!(replicas.reports(), [Report::default()]);
     }
 }

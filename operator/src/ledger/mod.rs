@@ -265,11 +265,12 @@ impl Ledger {
         self.lock().observe_end(id, uid);
     }
 
-    /// What the other replicas of the operator say about their dataplanes.
-    pub(crate) fn set_peers(&self, peers: Vec<Report>) {
+    /// What the other replicas of the operator say about their dataplanes, and whether they can be heard now.
+    pub(crate) fn set_peers(&self, peers: Vec<Report>, hears: bool) {
         let mut books = self.lock();
-        if books.fleet.peers != peers {
+        if books.fleet.peers != peers || books.fleet.hears != hears {
             books.fleet.peers = peers;
+            books.fleet.hears = hears;
             self.refresh(books, Timestamp::now());
         }
     }
