@@ -99,6 +99,18 @@ pub struct ReadyPods {
     missing: BTreeMap<String, Option<Instant>>,
 }
 
+/// Whether it is known which pods take calls.
+#[derive(Debug, Clone, Default)]
+pub enum Ready {
+    /// There is no cluster to ask: whoever is connected counts.
+    #[default]
+    NoCluster,
+    /// The cluster has not said it yet.
+    Unknown,
+    /// These do.
+    Known(ReadyPods),
+}
+
 /// Everybody who routes calls, as far as this replica knows.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
@@ -110,8 +122,8 @@ pub struct Fleet {
     /// Whether the other replicas can be heard. While they cannot, a pod that nobody seems to be connected to may well be
     /// connected to one of them.
     pub hears: bool,
-    /// The pods that take calls; none where there is no cluster to ask.
-    pub ready: Option<ReadyPods>,
+    /// The pods that take calls.
+    pub ready: Ready,
 }
 
 /// How far a change has come.
@@ -125,6 +137,8 @@ pub struct Standing {
     pub silent: Vec<String>,
     /// Why one refused it, if one did.
     pub refusal: Option<String>,
+    /// Whether there may be others that matter: it is not known yet which pods take calls.
+    pub unknown: bool,
 }
 
 impl Standing {
@@ -137,7 +151,7 @@ impl Standing {
 impl Fleet {
     /// How far the change at `mark` has come at `now`.
     pub fn standing(&self, mark: &Mark, now: Instant) -> Standing {
-        let mut standing = Standing::default();
+        let mut standing = Standing { unknown: matches!(self.ready, Ready::Unknown), ..Standing::default() };
         let mut counted: BTreeSet<&str> = BTreeSet::new();
         for dataplane in self.own.iter().filter(|dataplane| self.matters(dataplane)) {
             standing.total += 1;
@@ -171,7 +185,7 @@ impl Fleet {
                 }
             }
         }
-        if let Some(ready) = &self.ready {
+        if let Some(ready) = self.ready.pods() {
             standing.total += ready.missing().count();
             standing.silent.extend(ready.overdue(now).map(str::to_owned));
         }
@@ -181,7 +195,7 @@ impl Fleet {
 
     /// A pod that takes no calls and never had a table of ours need not have it.
     fn matters(&self, dataplane: &Dataplane) -> bool {
-        dataplane.epoch > 0 || self.ready.as_ref().is_none_or(|ready| ready.missing.contains_key(&dataplane.pod))
+        dataplane.epoch > 0 || self.ready.pods().is_none_or(|ready| ready.missing.contains_key(&dataplane.pod))
     }
 
     /// What this replica has to say about its own dataplanes; `read` tells from what an epoch was compiled.
@@ -220,19 +234,45 @@ impl Fleet {
     /// Notes at `now` which of the pods that take calls are connected to nobody. To be called after every change. How
     /// long they have been is counted only while the other replicas can be heard, and anew after that.
     pub fn note_missing(&mut self, now: Instant) {
-        let Some(mut ready) = self.ready.take() else { return };
+        let mut ready = std::mem::take(&mut self.ready);
         let connected = self.connected();
-        for (pod, since) in &mut ready.missing {
+        for (pod, since) in ready.pods_mut().into_iter().flat_map(|pods| &mut pods.missing) {
             let before = since.filter(|_| self.hears);
             *since = if connected.contains(pod.as_str()) { None } else { before.or(Some(now)) };
         }
-        self.ready = Some(ready);
+        self.ready = ready;
+    }
+}
+
+impl Ready {
+    /// The pods that take calls, if that is known.
+    pub fn pods(&self) -> Option<&ReadyPods> {
+        match self {
+            Self::Known(pods) => Some(pods),
+            Self::NoCluster | Self::Unknown => None,
+        }
+    }
+
+    /// These pods take calls now. What was known of them is kept.
+    pub fn replace(&mut self, pods: impl IntoIterator<Item = String>) {
+        let mut known = match std::mem::take(self) {
+            Self::Known(known) => known,
+            Self::NoCluster | Self::Unknown => ReadyPods::default(),
+        };
+        known.replace(pods);
+        *self = Self::Known(known);
+    }
+
+    fn pods_mut(&mut self) -> Option<&mut ReadyPods> {
+        match self {
+            Self::Known(pods) => Some(pods),
+            Self::NoCluster | Self::Unknown => None,
+        }
     }
 }
 
 impl ReadyPods {
-    /// These pods take calls now. What was known of them is kept.
-    pub fn replace(&mut self, pods: impl IntoIterator<Item = String>) {
+    fn replace(&mut self, pods: impl IntoIterator<Item = String>) {
         let mut before = std::mem::take(&mut self.missing);
         self.missing = pods.into_iter().map(|pod| (pod.clone(), before.remove(&pod).flatten())).collect();
     }

@@ -46,6 +46,10 @@ pub fn programmed(progress: Progress<'_>) -> Finding {
     if let Some(refusal) = &standing.refusal {
         return finding(ConditionStatus::False, Reason::Rejected, refusal.clone());
     }
+    if standing.unknown {
+        let unknown = "it is not known yet which dataplanes take calls";
+        return finding(ConditionStatus::Unknown, Reason::Pending, unknown.to_owned());
+    }
     let silent = standing.silent.join(", ");
     // A silent one is named and does not hold the others' answer up.
     let (done, awaited, total) = (standing.done, standing.awaited(), standing.total);

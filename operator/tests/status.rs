@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use rivmesh_crds::{ConditionStatus, ConditionType, Finding, Reason, RowCounts, Status};
 use rivmesh_operator::guard::{Held, Loss};
-use rivmesh_operator::rollout::{Dataplane, Exception, Fleet, Mark, Refused, RefusedElsewhere, Report, Standing};
+use rivmesh_operator::rollout::{
+    Dataplane, Exception, Fleet, Mark, Ready, Refused, RefusedElsewhere, Report, Standing,
+};
 use rivmesh_operator::status::{Progress, adopt_times, is_programmed, latched, programmed, update};
 use rivmesh_operator::versions::Versions;
 use rivmesh_sync::grpc::StreamId;
@@ -165,9 +167,9 @@ fn before_it_is_published_it_waits_or_is_held() {
 
 /// A fleet in a cluster where these pods take calls.
 fn in_cluster(own: Vec<Dataplane>, peers: Vec<Report>, ready: &[&str], now: Instant) -> Fleet {
-    let mut fleet = Fleet { own, peers, hears: true, ready: Some(Default::default()) };
+    let mut fleet = Fleet { own, peers, hears: true, ready: Ready::Unknown };
     let pods = ready.iter().map(|pod| (*pod).to_owned());
-    fleet.ready.as_mut().expect("just set").replace(pods);
+    fleet.ready.replace(pods);
     fleet.note_missing(now);
     fleet
 }
@@ -185,12 +187,29 @@ fn a_pod_that_takes_calls_is_waited_for_even_if_it_is_connected_to_nobody() {
     let finding = said(&fleet, late);
     assert_eq!(finding.status, True);
     assert_eq!(finding.message, "2 of 3 dataplanes route by it; without an answer from lost");
-    assert_eq!(fleet.ready.as_ref().expect("a cluster").overdue(late).collect::<Vec<_>>(), ["lost"]);
+    assert_eq!(fleet.ready.pods().expect("a cluster").overdue(late).collect::<Vec<_>>(), ["lost"]);
 
     // It comes back, and is behind: it is waited for again, by name and number.
     fleet.own.push(Dataplane { pod: "lost".to_owned(), ..dataplane(9, 0) });
     fleet.note_missing(late);
     assert_eq!((said(&fleet, late).status, &*said(&fleet, late).message), (Unknown, "2 of 3 dataplanes route by it"));
+}
+
+#[test]
+fn nothing_is_programmed_before_it_is_known_who_takes_calls() {
+    let now = Instant::now();
+    let mut fleet = Fleet { own: vec![dataplane(1, 3)], hears: true, ready: Ready::Unknown, ..Fleet::default() };
+    let finding = said(&fleet, now);
+    assert_eq!((finding.status, finding.reason), (Unknown, Reason::Pending));
+    assert_eq!(finding.message, "it is not known yet which dataplanes take calls");
+    fleet.own.push(refusing(2, 2, 3));
+    assert_eq!(said(&fleet, now).reason, Reason::Rejected, "that one refused it is known");
+    fleet.own.pop();
+    fleet.ready.replace(["pod-1".to_owned()]);
+    assert_eq!(said(&fleet, now).status, True);
+    fleet.ready.replace(["pod-1".to_owned(), "pod-3".to_owned()]);
+    fleet.note_missing(now);
+    assert_eq!(said(&fleet, now).status, Unknown);
 }
 
 #[test]
@@ -303,7 +322,7 @@ fn a_condition_that_holds_on_keeps_its_time() {
 fn what_was_programmed_once_stays_so_for_the_generation() {
     let mut status = Status::default();
     let whole = verdict(3, (True, Reason::Accepted));
-    let without = Standing { total: 2, done: 1, silent: vec!["lost".to_owned()], refusal: None };
+    let without = Standing { total: 2, done: 1, silent: vec!["lost".to_owned()], ..Standing::default() };
     update(&mut status, &whole, programmed(Progress::Published(&without)), now(1));
     assert!(is_programmed(&status, &whole));
     assert!(latched(&status).message.contains("without an answer from lost"), "it keeps its words");

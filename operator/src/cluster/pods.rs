@@ -21,21 +21,49 @@ pub(crate) async fn follow(client: Client, namespace: String, service: String, l
     let slices: Api<EndpointSlice> = Api::namespaced(client, &namespace);
     let config = watcher::Config::default().labels(&format!("{SERVICE}={service}"));
     let mut events = watcher(slices, config).default_backoff().boxed();
-    let mut ready: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut listed = BTreeMap::new();
+    let mut slices = Slices::default();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(slice)) => drop(listed.insert(name(&slice), ready_pods(&slice))),
-            Ok(Event::InitDone) => ready = std::mem::take(&mut listed),
-            Ok(Event::Apply(slice)) => drop(ready.insert(name(&slice), ready_pods(&slice))),
-            Ok(Event::Delete(slice)) => drop(ready.remove(&name(&slice))),
-            Err(error) => {
-                warn!("the endpoints of {service} cannot be followed: {error}");
-                continue;
+            Ok(event) => {
+                if slices.hear(event) {
+                    ledger.set_ready_pods(slices.ready_pods());
+                }
             }
+            // Tables are served all the same; only nothing is said to be programmed before it is known by whom.
+            Err(error) => warn!("the endpoints of {service} cannot be followed: {error}"),
         }
-        ledger.set_ready_pods(ready.values().flatten().cloned());
+    }
+}
+
+/// The slices of the Service, each with its ready pods.
+#[derive(Debug, Default)]
+struct Slices {
+    known: BTreeMap<String, BTreeSet<String>>,
+    /// Those of a list that is still being read.
+    listed: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Slices {
+    /// Takes in an event. True if all is known after it: a list tells something only once it is complete.
+    fn hear(&mut self, event: Event<EndpointSlice>) -> bool {
+        match event {
+            Event::Init => {
+                self.listed.clear();
+                return false;
+            }
+            Event::InitApply(slice) => {
+                self.listed.insert(name(&slice), ready_pods(&slice));
+                return false;
+            }
+            Event::InitDone => self.known = std::mem::take(&mut self.listed),
+            Event::Apply(slice) => drop(self.known.insert(name(&slice), ready_pods(&slice))),
+            Event::Delete(slice) => drop(self.known.remove(&name(&slice))),
+        }
+        true
+    }
+
+    fn ready_pods(&self) -> impl Iterator<Item = String> {
+        self.known.values().flatten().cloned()
     }
 }
 
@@ -58,6 +86,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn nothing_is_known_before_the_first_list_is_complete() {
+        let slice = |name: &str, pod: &str| {
+            let endpoint = json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": pod}});
+            let slice = json!({"metadata": {"name": name}, "addressType": "IPv4", "endpoints": [endpoint]});
+            serde_json::from_value::<EndpointSlice>(slice).expect("a slice")
+        };
+        let mut slices = Slices::default();
+        assert!(!slices.hear(Event::Init));
+        assert!(!slices.hear(Event::InitApply(slice("s", "a"))));
+        assert!(!slices.hear(Event::InitApply(slice("t", "b"))));
+        assert!(slices.hear(Event::InitDone));
+        assert_eq!(slices.ready_pods().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(slices.hear(Event::Delete(slice("s", "a"))));
+        assert_eq!(slices.ready_pods().collect::<Vec<_>>(), ["b"]);
+    }
 
     #[test]
     fn ready_endpoints_that_are_pods_count() {

@@ -209,7 +209,7 @@ impl Books {
 
     /// Pods that have newly been missing for too long.
     pub(super) fn newly_missing(&mut self, clock: Instant) -> Vec<String> {
-        let overdue = self.fleet.ready.iter().flat_map(|ready| ready.overdue(clock)).map(str::to_owned);
+        let overdue = self.fleet.ready.pods().into_iter().flat_map(|ready| ready.overdue(clock)).map(str::to_owned);
         let overdue: BTreeSet<String> = overdue.collect();
         let news = overdue.difference(&self.told_missing).cloned().collect();
         self.told_missing = overdue;

@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, watch};
 use self::books::{Books, Entry};
 use crate::guard::Held;
 use crate::notice::Notice;
-use crate::rollout::{Dataplane, ReadyPods, Refused, Report};
+use crate::rollout::{Dataplane, Ready, ReadyPods, Refused, Report};
 use crate::source::{Problem, Reach};
 use crate::status::{ObjectStatus, condition};
 use crate::versions::Versions;
@@ -154,6 +154,13 @@ impl Ledger {
         Self { books: Mutex::default(), snapshot, notices }
     }
 
+    /// An empty account in a cluster: until it is told which pods take calls, nothing counts as programmed.
+    pub fn in_cluster() -> Self {
+        let ledger = Self::new();
+        ledger.lock().fleet.ready = Ready::Unknown;
+        ledger
+    }
+
     /// What is going on; the receiver learns of every change.
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.subscribe()
@@ -278,7 +285,7 @@ impl Ledger {
     /// The pods that take calls, as the cluster sees them.
     pub(crate) fn set_ready_pods(&self, pods: impl IntoIterator<Item = String>) {
         let mut books = self.lock();
-        books.fleet.ready.get_or_insert_default().replace(pods);
+        books.fleet.ready.replace(pods);
         self.refresh(books, Timestamp::now());
     }
 
@@ -317,7 +324,7 @@ impl Ledger {
     pub fn fleet(&self) -> FleetCounts {
         let books = self.lock();
         let own = |is: fn(&Dataplane) -> bool| books.fleet.own.iter().filter(|dataplane| is(dataplane)).count();
-        let ready = books.fleet.ready.as_ref();
+        let ready = books.fleet.ready.pods();
         FleetCounts {
             connected: books.fleet.own.len(),
             ready: ready.map_or(0, ReadyPods::len),
