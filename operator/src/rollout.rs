@@ -15,6 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::versions::Versions;
 
+/// So many groups of silent dataplanes are told apart in a report, and as many of refusing ones.
+const MAX_GROUPS: usize = 4;
+/// The longest sentence of a report, in bytes.
+const MAX_SENTENCE: usize = 512;
+
 /// A connected dataplane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataplane {
@@ -66,30 +71,41 @@ pub struct Report {
     /// Pods that answer.
     #[serde(default)]
     pub pods: Vec<String>,
-    /// Pods that do not, or that refused a table.
+    /// Pods that do not, or that refused a table, those together that are equally far.
     #[serde(default)]
     pub exceptions: Vec<Exception>,
 }
 
-/// A dataplane that does not keep up.
+/// Dataplanes that do not keep up. What is said is true of each of them, so that a reader that knows nothing of
+/// `also`, as before it was there, comes to the same verdict by the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exception {
-    /// Its name.
+    /// The name of one.
     pub pod: String,
-    /// What it routes by.
+    /// The names of the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+    /// What they route by, at the least.
     pub has: Versions,
-    /// The table that it refused, if it is not just silent.
+    /// The table that they refused, if they are not just silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedElsewhere>,
 }
 
-/// A table that a dataplane of another replica refused.
+/// A table that dataplanes of another replica refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedElsewhere {
     /// What the table was compiled from.
     pub read: Versions,
-    /// The whole sentence.
+    /// The whole sentence, as of one of them.
     pub sentence: String,
+}
+
+impl Exception {
+    /// The names of all.
+    pub fn pods(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.pod).chain(&self.also)
+    }
 }
 
 /// The pods that take calls, as the cluster sees them.
@@ -170,18 +186,18 @@ impl Fleet {
                 standing.total += 1;
                 standing.done += usize::from(has_it);
             }
-            for Exception { pod, has, refused } in &report.exceptions {
-                if !counted.insert(pod) {
-                    continue;
-                }
-                standing.total += 1;
-                match refused {
-                    _ if has.covers(&mark.changed) => standing.done += 1,
-                    Some(refused) if refused.read.covers(&mark.changed) => {
-                        standing.refuse(|| refused.sentence.clone());
+            for exception in &report.exceptions {
+                let has_it = exception.has.covers(&mark.changed);
+                for pod in exception.pods().filter(|pod| counted.insert(pod)) {
+                    standing.total += 1;
+                    match &exception.refused {
+                        _ if has_it => standing.done += 1,
+                        Some(refused) if refused.read.covers(&mark.changed) => {
+                            standing.refuse(|| refused.sentence.clone());
+                        }
+                        Some(_) => {}
+                        None => standing.silent.push(pod.clone()),
                     }
-                    Some(_) => {}
-                    None => standing.silent.push(pod.clone()),
                 }
             }
         }
@@ -198,26 +214,28 @@ impl Fleet {
         dataplane.epoch > 0 || self.ready.pods().is_none_or(|ready| ready.missing.contains_key(&dataplane.pod))
     }
 
-    /// What this replica has to say about its own dataplanes; `read` tells from what an epoch was compiled.
+    /// What this replica has to say about its own dataplanes; `read` tells from what an epoch was compiled. However
+    /// many do not keep up, the report stays short: it says more than a name of a few groups only.
     pub fn report(&self, read: impl Fn(u64) -> Versions) -> Report {
         let mut report = Report::default();
         let mut lowest = None;
+        let (mut silent, mut refusing) = (Lagging::new(), Lagging::new());
         for dataplane in self.own.iter().filter(|dataplane| self.matters(dataplane)) {
-            let refused = dataplane
-                .refused
-                .as_ref()
-                .map(|refused| RefusedElsewhere { read: read(refused.epoch), sentence: describe(dataplane, refused) });
-            if refused.is_some() || dataplane.silent {
-                let exception = Exception { pod: dataplane.pod.clone(), has: read(dataplane.epoch), refused };
-                report.exceptions.push(exception);
+            if let Some(refused) = &dataplane.refused {
+                refusing.entry((dataplane.epoch, refused.epoch)).or_default().push(dataplane);
+                continue;
+            }
+            if dataplane.silent {
+                silent.entry((dataplane.epoch, 0)).or_default().push(dataplane);
                 continue;
             }
             report.pods.push(dataplane.pod.clone());
             lowest = Some(lowest.map_or(dataplane.epoch, |lowest: u64| lowest.min(dataplane.epoch)));
         }
-        report.floor = lowest.map(read).unwrap_or_default();
+        report.floor = lowest.map(&read).unwrap_or_default();
         report.pods.sort();
-        report.exceptions.sort_by(|one, other| one.pod.cmp(&other.pod));
+        let lagging = few(silent).into_iter().chain(few(refusing));
+        report.exceptions = lagging.filter_map(|(epochs, dataplanes)| exception(epochs, dataplanes, &read)).collect();
         report
     }
 
@@ -225,8 +243,8 @@ impl Fleet {
     fn connected(&self) -> BTreeSet<&str> {
         let own = self.own.iter().map(|dataplane| dataplane.pod.as_str());
         let elsewhere = self.peers.iter().flat_map(|report| {
-            let exceptions = report.exceptions.iter().map(|exception| exception.pod.as_str());
-            report.pods.iter().map(String::as_str).chain(exceptions)
+            let exceptions = report.exceptions.iter().flat_map(Exception::pods);
+            report.pods.iter().chain(exceptions).map(String::as_str)
         });
         own.chain(elsewhere).collect()
     }
@@ -305,6 +323,47 @@ impl Standing {
             self.refusal = Some(sentence());
         }
     }
+}
+
+/// Dataplanes that do not keep up, by the epochs that they have and have refused.
+type Lagging<'a> = BTreeMap<(u64, u64), Vec<&'a Dataplane>>;
+
+/// Of more groups than [`MAX_GROUPS`], those furthest behind are taken together, as if all were as far as the last: then
+/// too little is said of some, and never too much.
+fn few(mut groups: Lagging<'_>) -> Lagging<'_> {
+    while groups.len() > MAX_GROUPS
+        && let (Some((last, mut dataplanes)), Some((next, more))) = (groups.pop_first(), groups.pop_first())
+    {
+        dataplanes.extend(more);
+        let epochs = (last.0.min(next.0), last.1.min(next.1));
+        groups.insert(epochs, dataplanes);
+    }
+    groups
+}
+
+/// What is said of dataplanes that have at least the first of these epochs and refused at least the second.
+fn exception(
+    (has, refused): (u64, u64),
+    mut dataplanes: Vec<&Dataplane>,
+    read: impl Fn(u64) -> Versions,
+) -> Option<Exception> {
+    dataplanes.sort_by(|one, other| one.pod.cmp(&other.pod));
+    let mut pods = dataplanes.iter().map(|dataplane| dataplane.pod.clone());
+    let (pod, also) = (pods.next()?, pods.collect());
+    let sentence = dataplanes.iter().find_map(|dataplane| {
+        let its = dataplane.refused.as_ref().filter(|its| its.epoch == refused)?;
+        Some(cut(describe(dataplane, its)))
+    });
+    let refused = sentence.map(|sentence| RefusedElsewhere { read: read(refused), sentence });
+    Some(Exception { pod, also, has: read(has), refused })
+}
+
+fn cut(sentence: String) -> String {
+    if sentence.len() <= MAX_SENTENCE {
+        return sentence;
+    }
+    let end = (0..=MAX_SENTENCE).rev().find(|end| sentence.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}...", &sentence[..end])
 }
 
 fn describe(dataplane: &Dataplane, refused: &Refused) -> String {

@@ -39,7 +39,7 @@ fn report(floor: u64, pods: &[&str], exceptions: Vec<Exception>) -> Report {
 
 fn exception(pod: &str, has: u64, refused: Option<u64>) -> Exception {
     let refused = refused.map(|read| RefusedElsewhere { read: at(read), sentence: format!("{pod} refused it") });
-    Exception { pod: pod.to_owned(), has: at(has), refused }
+    Exception { pod: pod.to_owned(), also: Vec::new(), has: at(has), refused }
 }
 
 /// What is said of a change that is in the tables from epoch 3, version 30 on.
@@ -255,6 +255,92 @@ fn a_replica_reports_its_floor_and_names_exceptions() {
     assert_eq!(report.exceptions[1].refused.as_ref().map(|refused| &refused.read), Some(&at(50)));
     let text = serde_json::to_string(&report).expect("JSON");
     assert_eq!(serde_json::from_str::<Report>(&text).expect("read back"), report);
+}
+
+/// Versions of so many streams, as from as many watched namespaces.
+fn of_many(version: u64) -> Versions {
+    let mut versions = Versions::default();
+    for namespace in 0..60 {
+        for kind in ["routingentries", "callauthorizations", "servicecontracts"] {
+            versions.raise(&format!("{kind} of a-namespace-of-some-length-{namespace:02}"), 1_000_000_000 + version);
+        }
+    }
+    versions
+}
+
+#[test]
+fn a_report_stays_short_when_all_refuse_and_all_are_silent() {
+    let long = |number, epoch, refused| {
+        let mut dataplane = refusing(number, epoch, refused);
+        dataplane.refused.as_mut().expect("just set").reason = "å".repeat(512);
+        dataplane
+    };
+    // Each for itself, the worst case, and all alike, as when a version refuses a table.
+    let own = (0..100).flat_map(|number| [long(number, number, number + 1), silent(number + 100, number)]);
+    let alike = (0..200).map(|number| long(number, 4, 5));
+    for fleet in [own.collect(), alike.collect()].map(|own| Fleet { own, ..Fleet::default() }) {
+        let report = fleet.report(of_many);
+        // Kubernetes takes 256 KiB of annotations.
+        let bytes = serde_json::to_string(&report).expect("JSON").len();
+        assert!(bytes < 200_000, "{bytes} bytes");
+        let named: usize = report.exceptions.iter().map(|exception| exception.pods().count()).sum();
+        assert_eq!(named, 200);
+    }
+}
+
+#[test]
+fn of_many_that_lag_too_little_is_said_and_never_too_much() {
+    let own = (1..=6).map(|number| refusing(number, number, number + 1)).chain([silent(9, 3)]).collect();
+    let report = Fleet { own, ..Fleet::default() }.report(|epoch| at(epoch * 10));
+    let said = |exception: &Exception| {
+        let pods: Vec<String> = exception.pods().cloned().collect();
+        (pods.join(" "), exception.has.clone(), exception.refused.as_ref().map(|refused| refused.read.clone()))
+    };
+    let said: Vec<_> = report.exceptions.iter().map(said).collect();
+    let refused = |pods: &str, has, read| (pods.to_owned(), at(has), Some(at(read)));
+    let expected = [
+        ("pod-9".to_owned(), at(30), None),
+        refused("pod-1 pod-2 pod-3", 10, 20),
+        refused("pod-4", 40, 50),
+        refused("pod-5", 50, 60),
+        refused("pod-6", 60, 70),
+    ];
+    assert_eq!(said, expected);
+    let refusal = report.exceptions[1].refused.as_ref().expect("refused");
+    assert!(refusal.sentence.starts_with("pod-1 refused table"), "{}", refusal.sentence);
+}
+
+#[test]
+fn replicas_of_two_versions_come_to_the_same_verdict() {
+    // As it was read before dataplanes were taken together: what is not known is passed over.
+    #[derive(serde::Deserialize)]
+    struct Before {
+        pod: String,
+        has: Versions,
+        #[serde(default)]
+        refused: Option<RefusedElsewhere>,
+    }
+    #[derive(serde::Deserialize)]
+    struct ReportBefore {
+        floor: Versions,
+        pods: Vec<String>,
+        exceptions: Vec<Before>,
+    }
+    let own = vec![dataplane(1, 3), refusing(2, 2, 3), refusing(3, 2, 3), silent(4, 2), silent(5, 2)];
+    let new = Fleet { own, ..Fleet::default() }.report(|epoch| at(epoch * 10));
+    let text = serde_json::to_string(&new).expect("JSON");
+    let before: ReportBefore = serde_json::from_str(&text).expect("the version before reads it");
+    let exceptions = before.exceptions.into_iter();
+    let exceptions = exceptions.map(|Before { pod, has, refused }| Exception { pod, also: Vec::new(), has, refused });
+    let read = Report { floor: before.floor, pods: before.pods, exceptions: exceptions.collect() };
+    for peer in [new, read] {
+        let finding = said(&Fleet { peers: vec![peer], ..Fleet::default() }, Instant::now());
+        assert_eq!((finding.status, finding.reason), (False, Reason::Rejected), "{}", finding.message);
+        assert!(finding.message.starts_with("pod-2 refused"), "{}", finding.message);
+    }
+    let old = r#"{"floor":{"routingentries":30},"pods":["a"],"exceptions":[{"pod":"b","has":{"routingentries":20}}]}"#;
+    let old: Report = serde_json::from_str(old).expect("what the version before writes");
+    assert_eq!(old, report(30, &["a"], vec![exception("b", 20, None)]));
 }
 
 fn verdict(generation: i64, accepted: (ConditionStatus, Reason)) -> Verdict {
