@@ -65,7 +65,7 @@ pub(crate) async fn write(
             let (writer, ledger) = (writer.clone(), ledger.clone());
             tokio::spawn(async move {
                 let written = writer.write(&write).await;
-                ledger.written(&write.id, written);
+                ledger.written(&write, written);
                 drop(place);
             });
         }

@@ -13,6 +13,7 @@ use rivmesh_crds::{ConditionStatus, ConditionType, Finding, Status};
 use rivmesh_sync::grpc::StreamId;
 use rivmesh_table::{ObjectId, Verdict};
 
+use super::dispute::Dispute;
 use super::outbox::Outbox;
 use super::{Observed, Publication, Write};
 use crate::guard::Held;
@@ -25,6 +26,8 @@ use crate::versions::Versions;
 const RECOUNT: Duration = Duration::from_secs(1);
 /// Epochs whose versions are remembered; a dataplane that is further behind is behind.
 const REMEMBERED_EPOCHS: usize = 256;
+/// That statuses do not stay as written is told this often at most: with old definitions it is so for every object.
+const RETELL: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
 pub(super) struct Books {
@@ -45,6 +48,8 @@ pub(super) struct Books {
     /// What the API server has, where there is one.
     stored: BTreeMap<ObjectId, Stored>,
     pub(super) outbox: Outbox,
+    /// When it was told that a status does not stay as written.
+    told_dispute: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,7 @@ pub(super) struct Entry {
     /// Where it waits; none once every dataplane has had its present generation.
     stage: Option<Stage>,
     pub(super) status: Status,
+    dispute: Dispute,
 }
 
 /// What an API server has of an object.
@@ -101,7 +107,8 @@ impl Books {
                 let status = stored.map(|stored| stored.ours.clone()).unwrap_or_default();
                 self.not_ready += usize::from(!is_ready(&status));
                 let stage = if status::is_programmed(&status, &verdict) { None } else { Some(Stage::Compiled) };
-                self.objects.insert(id.clone(), Entry { verdict, stage: stage.clone(), status });
+                self.objects
+                    .insert(id.clone(), Entry { verdict, stage: stage.clone(), status, dispute: Dispute::default() });
                 self.enter(&id, stage, now, clock);
             }
             Some(mut entry) => {
@@ -127,15 +134,36 @@ impl Books {
         true
     }
 
-    /// The API server has this of an object.
-    pub(super) fn observe(&mut self, observed: Observed, clock: Instant) {
+    /// The API server has this of an object. True if somebody is to be told that its status does not stay as written.
+    pub(super) fn observe(&mut self, observed: Observed, clock: Instant) -> bool {
         let id = observed.id.clone();
         let is_older = |stored: &Stored| stored.uid == observed.uid && stored.version > observed.version;
         if self.stored.get(&id).is_some_and(is_older) {
-            return;
+            return false;
         }
-        self.stored.insert(id.clone(), observed.into());
+        let stored = Stored::from(observed);
+        let is_change = |before: Stored| before.uid == stored.uid && before.ours != stored.ours;
+        let is_changed = self.stored.insert(id.clone(), stored.clone()).is_some_and(is_change);
+        // While a write is under way this may be its own doing, of which its answer tells.
+        let is_overwritten = is_changed && !self.outbox.is_in_flight(&id) && self.differs(&id);
+        let is_worth_telling = is_overwritten && self.lose(&id, clock);
         self.compare(&id, clock);
+        is_worth_telling
+    }
+
+    /// A write of this status was answered, and the object was this then. True if somebody is to be told that the status
+    /// does not stay as written.
+    pub(super) fn answered(&mut self, written: &Status, observed: Observed, clock: Instant) -> bool {
+        let (id, uid) = (observed.id.clone(), observed.uid.clone());
+        self.observe(observed, clock);
+        let Some(entry) = self.objects.get_mut(&id) else { return false };
+        entry.dispute.wrote(clock);
+        // The source may have told of another writer already.
+        let is_other = |stored: &Stored| stored.uid == uid && stored.ours != *written;
+        let is_lost = self.stored.get(&id).is_some_and(is_other);
+        let is_worth_telling = is_lost && self.lose(&id, clock);
+        self.compare(&id, clock);
+        is_worth_telling
     }
 
     /// The API server no longer has an object.
@@ -260,6 +288,9 @@ impl Books {
         let changed = status::update(&mut entry.status, &entry.verdict, programmed, now);
         let ready = is_ready(&entry.status);
         self.not_ready = self.not_ready + usize::from(!ready) - usize::from(!was_ready);
+        if changed {
+            entry.dispute.renew();
+        }
         let news = (changed && before != ready_words(&entry.status)).then(|| (id.clone(), entry.status.clone()));
         self.compare(id, clock);
         news
@@ -267,7 +298,17 @@ impl Books {
 
     /// Puts the object into the outbox if the API server has another status than it should, and takes it out if not.
     fn compare(&mut self, id: &ObjectId, clock: Instant) {
-        let (Some(entry), Some(stored)) = (self.objects.get_mut(id), self.stored.get(id)) else { return };
+        let is_different = self.differs(id);
+        match self.objects.get(id) {
+            Some(entry) if is_different => self.outbox.add(id, &entry.status, clock, entry.dispute.until()),
+            Some(_) if self.stored.contains_key(id) => self.outbox.remove(id),
+            _ => {}
+        }
+    }
+
+    /// Whether the API server has another status than it should.
+    fn differs(&mut self, id: &ObjectId) -> bool {
+        let (Some(entry), Some(stored)) = (self.objects.get_mut(id), self.stored.get(id)) else { return false };
         // Between the end of an object and the judgement on the next one of its name, nothing is to be said.
         let is_another = Some(&stored.uid) != entry.verdict.uid.as_ref();
         // A status about a newer generation was written by somebody who knows more.
@@ -275,11 +316,18 @@ impl Books {
         if !is_another {
             status::adopt_times(&mut entry.status, &stored.ours);
         }
-        if is_another || is_newer || stored.ours == status::ours(&entry.status) {
-            self.outbox.remove(id);
-        } else {
-            self.outbox.add(id, &entry.status, clock);
+        !is_another && !is_newer && stored.ours != status::ours(&entry.status)
+    }
+
+    /// What was written of this object has not stayed. True if somebody is to be told.
+    fn lose(&mut self, id: &ObjectId, clock: Instant) -> bool {
+        let is_recent = self.told_dispute.is_some_and(|told| clock.saturating_duration_since(told) < RETELL);
+        let is_lasting = self.objects.get_mut(id).is_some_and(|entry| entry.dispute.lost(clock));
+        let is_worth_telling = is_lasting && !is_recent;
+        if is_worth_telling {
+            self.told_dispute = Some(clock);
         }
+        is_worth_telling
     }
 }
 
@@ -360,6 +408,10 @@ mod tests {
         Timestamp::from_second(second).expect("in range")
     }
 
+    fn observed(name: &str, uid: &str, version: u64, status: Option<Status>) -> Observed {
+        Observed { id: id(name), uid: uid.to_owned(), version, status }
+    }
+
     struct World {
         books: Books,
         clock: Instant,
@@ -404,8 +456,17 @@ mod tests {
 
         /// The API server has this status of an object, at this version.
         fn observe(&mut self, name: &str, uid: &str, version: u64, status: Option<Status>) {
-            let (id, uid) = (id(name), uid.to_owned());
-            self.books.observe(Observed { id, uid, version, status }, self.clock);
+            self.books.observe(observed(name, uid, version, status), self.clock);
+        }
+
+        /// A write is taken and answered with what the API server made of it; what was written, and whether to tell.
+        fn write_one(&mut self, version: u64, made: impl Fn(Status) -> Status) -> Option<(Status, bool)> {
+            let id = self.books.outbox.take(self.clock)?;
+            let write = self.books.write(&id).expect("it is stored");
+            let answer = observed(&id.name, &write.uid, version, Some(made(write.status.clone())));
+            let is_to_be_told = self.books.answered(&write.status, answer, self.clock);
+            self.books.outbox.done(&id, None);
+            Some((write.status, is_to_be_told))
         }
 
         /// Writes what waits, as an API server would take it; the names.
@@ -413,7 +474,8 @@ mod tests {
             let mut written = Vec::new();
             while let Some(id) = self.books.outbox.take(self.clock) {
                 let write = self.books.write(&id).expect("it is stored");
-                self.observe(&id.name, &write.uid, version, Some(write.status));
+                let answer = observed(&id.name, &write.uid, version, Some(write.status.clone()));
+                self.books.answered(&write.status, answer, self.clock);
                 self.books.outbox.done(&id, None);
                 written.push(id.name);
             }
@@ -528,12 +590,67 @@ mod tests {
         let mut world = World::in_force("a");
         let mut tampered = world.status("a").clone();
         tampered.rows.total = 99;
+        world.pass(60);
         world.observe("a", "1", 12, Some(tampered));
         assert_eq!(world.write_all(13), ["a"]);
         let mut shared = world.status("a").clone();
         shared.conditions.push(Condition { type_: "Audited".to_owned(), ..shared.conditions[0].clone() });
         world.observe("a", "1", 14, Some(shared));
         assert_eq!(world.write_all(15), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_status_that_comes_back_otherwise_is_written_ever_more_seldom() {
+        let mut world = World::in_force("a");
+        let pruned = |status: Status| Status { observed_generation: None, ..status };
+        let (mut version, mut writes, mut told) = (20, 0, 0);
+        world.judge(verdict("a", 2));
+        world.books.advance(2, &reach(20));
+        world.apply(2);
+        for _ in 0..3600 {
+            while let Some((_, is_to_be_told)) = world.write_one(version, pruned) {
+                (version, writes, told) = (version + 1, writes + 1, told + usize::from(is_to_be_told));
+                assert!(writes < 1000, "it is written again and again");
+            }
+            world.pass(1);
+        }
+        assert!((15..25).contains(&writes), "{writes} writes in an hour");
+        assert_eq!(told, 1);
+
+        // What is new is written at once all the same.
+        world.judge(verdict("a", 3));
+        world.books.advance(3, &reach(2000));
+        world.apply(3);
+        let (written, _) = world.write_one(version, |status| status).expect("at once");
+        assert_eq!(written.observed_generation, Some(3));
+        assert_eq!(world.books.outbox.len(), 0, "and as it was taken whole, nothing is left to do");
+    }
+
+    #[test]
+    fn two_who_write_the_same_status_do_not_chase_each_other() {
+        let mut world = World::in_force("a");
+        let mut theirs = world.status("a").clone();
+        theirs.rows.total = 99;
+        let (mut version, mut writes) = (20, 0);
+        // The other one answers every write of ours at once, and is heard before or after our own answer.
+        for _ in 0..600 {
+            world.observe("a", "1", version, Some(theirs.clone()));
+            version += 1;
+            while let Some(id) = world.books.outbox.take(world.clock) {
+                assert!(writes < 1000, "it is written again and again");
+                let write = world.books.write(&id).expect("it is stored");
+                let answer = observed("a", "1", version, Some(write.status.clone()));
+                if writes % 2 == 0 {
+                    world.observe("a", "1", version + 1, Some(theirs.clone()));
+                }
+                world.books.answered(&write.status, answer, world.clock);
+                world.books.outbox.done(&id, None);
+                world.observe("a", "1", version + 1, Some(theirs.clone()));
+                (version, writes) = (version + 2, writes + 1);
+            }
+            world.pass(1);
+        }
+        assert!((8..14).contains(&writes), "{writes} writes in ten minutes");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! read. A change costs what changed: an object that is programmed is not looked at again until it changes.
 
 mod books;
+mod dispute;
 mod outbox;
 
 use std::collections::BTreeSet;
@@ -264,7 +265,10 @@ impl Ledger {
 
     /// The API server has this of an object.
     pub(crate) fn observe(&self, observed: Observed) {
-        self.lock().observe(observed, Instant::now());
+        let id = observed.id.clone();
+        if self.lock().observe(observed, Instant::now()) {
+            self.tell(disputed(&id));
+        }
     }
 
     /// The API server no longer has this object.
@@ -347,18 +351,20 @@ impl Ledger {
     }
 
     /// What came of a write.
-    pub(crate) fn written(&self, id: &ObjectId, written: Written) {
+    pub(crate) fn written(&self, write: &Write, written: Written) {
         let (mut books, now) = (self.lock(), Instant::now());
         let again = match written {
             Written::Stored(observed) => {
-                books.observe(observed, now);
+                if books.answered(&write.status, observed, now) {
+                    self.tell(disputed(&write.id));
+                }
                 None
             }
             // Should the source not tell, it is tried again all the same.
             Written::Overtaken => Some(now + AFTER_CONFLICT),
             Written::Failed(wait) => Some(now + wait),
         };
-        books.outbox.done(id, again);
+        books.outbox.done(&write.id, again);
     }
 
     /// How many statuses wait to be written, and how long the one that is longest due has waited.
@@ -431,6 +437,14 @@ impl Ledger {
         }
         self.refresh(books, Timestamp::now());
     }
+}
+
+fn disputed(id: &ObjectId) -> Notice {
+    Notice::Trouble(format!(
+        "the status of {} {id} does not stay as it is written: somebody else writes another one, as a second operator for \
+         its namespace, or the definitions in the cluster are older than this operator; it is written ever more seldom",
+        id.kind
+    ))
 }
 
 impl Default for Ledger {

@@ -41,11 +41,13 @@ struct Place {
 }
 
 impl Outbox {
-    /// The status of this object is not what is stored. Keeps its age if it waits already.
-    pub(super) fn add(&mut self, id: &ObjectId, status: &Status, now: Instant) {
+    /// The status of this object is not what is stored; it is to be written, but not before `earliest`. Keeps its age if
+    /// it waits already.
+    pub(super) fn add(&mut self, id: &ObjectId, status: &Status, now: Instant, earliest: Option<Instant>) {
         let urgency = urgency(status);
         let since = self.waiting.get(id).map_or(now, |place| place.since);
         let due = if urgency == Urgency::Pending { since + PATIENCE } else { since };
+        let due = earliest.map_or(due, |earliest| due.max(earliest));
         self.place(id, Place { urgency, due, since });
     }
 
@@ -71,6 +73,11 @@ impl Outbox {
         if let (Some(again), Some(place)) = (again, self.waiting.get(id).copied()) {
             self.place(id, Place { due: again, ..place });
         }
+    }
+
+    /// Whether an attempt to write this object's status is under way.
+    pub(super) fn is_in_flight(&self, id: &ObjectId) -> bool {
+        self.in_flight.contains(id)
     }
 
     /// How many wait.
@@ -137,7 +144,7 @@ mod tests {
             ("failed", ConditionStatus::False),
             ("failed-too", ConditionStatus::False),
         ] {
-            outbox.add(&id(name), &status(ready), start);
+            outbox.add(&id(name), &status(ready), start, None);
         }
         assert_eq!(taken(&mut outbox, start), ["failed", "failed-too", "ready"]);
         assert_eq!(taken(&mut outbox, start), Vec::<String>::new(), "each is given once");
@@ -147,8 +154,8 @@ mod tests {
     #[test]
     fn a_better_status_takes_the_place_of_the_one_that_waits() {
         let (start, mut outbox) = (Instant::now(), Outbox::default());
-        outbox.add(&id("a"), &status(ConditionStatus::Unknown), start);
-        outbox.add(&id("a"), &status(ConditionStatus::True), start + Duration::from_secs(1));
+        outbox.add(&id("a"), &status(ConditionStatus::Unknown), start, None);
+        outbox.add(&id("a"), &status(ConditionStatus::True), start + Duration::from_secs(1), None);
         assert_eq!(outbox.len(), 1);
         assert_eq!(taken(&mut outbox, start + Duration::from_secs(1)), ["a"]);
     }
@@ -156,7 +163,7 @@ mod tests {
     #[test]
     fn a_failed_attempt_is_made_again_and_a_stored_status_is_forgotten() {
         let (start, mut outbox) = (Instant::now(), Outbox::default());
-        outbox.add(&id("a"), &status(ConditionStatus::True), start);
+        outbox.add(&id("a"), &status(ConditionStatus::True), start, None);
         assert_eq!(taken(&mut outbox, start), ["a"]);
         let later = start + Duration::from_secs(5);
         outbox.done(&id("a"), Some(later));
