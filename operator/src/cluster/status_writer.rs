@@ -64,8 +64,7 @@ pub(crate) async fn write(
             pace.take();
             let (writer, ledger) = (writer.clone(), ledger.clone());
             tokio::spawn(async move {
-                let written = writer.write(&write).await;
-                ledger.written(&write, written);
+                writer.carry_out(&write, &ledger).await;
                 drop(place);
             });
         }
@@ -80,6 +79,17 @@ struct Writer {
 }
 
 impl Writer {
+    /// Writes a status. The ledger has the answer before anybody is told of it: an event may take long, and by then the
+    /// object may be another one.
+    async fn carry_out(&self, write: &Write, ledger: &Ledger) {
+        let written = self.write(write).await;
+        let is_stored = matches!(written, Written::Stored(_));
+        ledger.written(write, written);
+        if is_stored {
+            self.tell(write).await;
+        }
+    }
+
     async fn write(&self, write: &Write) -> Written {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &write.id.namespace, &resource(write.id.kind));
@@ -87,10 +97,7 @@ impl Writer {
         let patch = Patch::Apply(body(write));
         let outcome = timeout(PATIENCE, api.patch_status(&write.id.name, &params, &patch)).await;
         let (count, written) = match outcome {
-            Ok(Ok(object)) => {
-                self.tell(write).await;
-                (&self.counts.stored, stored(write, &object))
-            }
+            Ok(Ok(object)) => (&self.counts.stored, stored(write, &object)),
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
                 debug!(object = %write.id, "a status was overtaken: {}", status.message);
                 (&self.counts.overtaken, Written::Overtaken)
@@ -175,5 +182,63 @@ fn reference(write: &Write) -> ObjectReference {
         name: Some(write.id.name.clone()),
         uid: Some(write.uid.clone()),
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use jiff::Timestamp;
+    use kube::client::Body;
+    use kube::runtime::events::Reporter;
+    use rivmesh_crds::{Finding, Reason, RowCounts};
+    use rivmesh_table::{ObjectId, Verdict};
+    use tonic::codegen::http::{Method, Request, Response};
+
+    use super::*;
+
+    /// A ledger with one status to write, that its object is refused.
+    fn ledger_with_a_failure() -> Ledger {
+        let ledger = Ledger::new();
+        let id = ObjectId { kind: Kind::RoutingEntry, namespace: "tak".to_owned(), name: "a".to_owned() };
+        ledger.observe(Observed { id: id.clone(), uid: "1".to_owned(), version: 10, status: None });
+        let refused = |which| Finding::new(which, ConditionStatus::False, Reason::Undecodable, "no");
+        let verdict = Verdict {
+            id,
+            uid: Some("1".to_owned()),
+            generation: 1,
+            rows: RowCounts::default(),
+            errors: Vec::new(),
+            accepted: refused(ConditionType::Accepted),
+            resolved_refs: refused(ConditionType::ResolvedRefs),
+        };
+        ledger.compiled(vec![verdict], &[], Timestamp::now());
+        ledger
+    }
+
+    #[tokio::test]
+    async fn the_ledger_has_the_answer_before_an_event_is_written() {
+        let ledger = Arc::new(ledger_with_a_failure());
+        let write = ledger.take_write().expect("a failure is written at once");
+        assert_eq!(ledger.unwritten().0, 1);
+        let unwritten_at_event = Arc::new(Mutex::new(None));
+        let (seen, account, mut stored) = (unwritten_at_event.clone(), ledger.clone(), body(&write));
+        stored["metadata"]["resourceVersion"] = "11".into();
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let answer = if request.method() == Method::PATCH { stored.to_string() } else { "{}".to_owned() };
+            if request.method() == Method::POST {
+                *seen.lock().expect("not poisoned") = Some(account.unwritten().0);
+            }
+            async { Ok::<_, Infallible>(Response::new(Body::from(answer.into_bytes()))) }
+        });
+        let client = Client::new(server, "tak");
+        let reporter = Reporter { controller: "rivmesh-operator".to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        let counts = Arc::default();
+        let writer = Writer { client, manager: "rivmesh-operator".to_owned(), recorder, counts };
+        writer.carry_out(&write, &ledger).await;
+        assert_eq!(*unwritten_at_event.lock().expect("not poisoned"), Some(0));
     }
 }

@@ -137,8 +137,8 @@ impl Books {
     /// The API server has this of an object. True if somebody is to be told that its status does not stay as written.
     pub(super) fn observe(&mut self, observed: Observed, clock: Instant) -> bool {
         let id = observed.id.clone();
-        let is_older = |stored: &Stored| stored.uid == observed.uid && stored.version > observed.version;
-        if self.stored.get(&id).is_some_and(is_older) {
+        // The versions of one kind are in order, whichever object of a name they are of.
+        if self.stored.get(&id).is_some_and(|stored| stored.version > observed.version) {
             return false;
         }
         let stored = Stored::from(observed);
@@ -155,6 +155,10 @@ impl Books {
     /// does not stay as written.
     pub(super) fn answered(&mut self, written: &Status, observed: Observed, clock: Instant) -> bool {
         let (id, uid) = (observed.id.clone(), observed.uid.clone());
+        if !self.stored.contains_key(&id) {
+            // It is gone since then, and a late answer does not bring it back.
+            return false;
+        }
         self.observe(observed, clock);
         let Some(entry) = self.objects.get_mut(&id) else { return false };
         entry.dispute.wrote(clock);
@@ -583,6 +587,37 @@ mod tests {
         assert_eq!(world.is("a", ConditionType::Programmed), ConditionStatus::True);
         assert_eq!(world.write_all(31), ["a"], "its status is empty in the API server");
         assert_eq!(world.status("a").observed_generation, Some(1));
+    }
+
+    #[test]
+    fn a_late_answer_about_the_object_before_does_not_silence_the_next_one() {
+        for is_observed_again in [true, false] {
+            let mut world = World::in_force("a");
+            world.judge(verdict("a", 2));
+            world.books.advance(2, &reach(20));
+            world.apply(2);
+            let taken = world.books.outbox.take(world.clock).expect("something to write");
+            let late = world.books.write(&taken).expect("it is stored");
+            // While the answer is on its way the object is deleted, and perhaps applied again.
+            world.books.observe_end(&id("a"), "1");
+            if is_observed_again {
+                world.observe("a", "2", 30, None);
+                world.judge(Verdict { uid: Some("2".to_owned()), ..verdict("a", 1) });
+                world.books.advance(3, &reach(30));
+                world.apply(3);
+            } else {
+                world.books.forget(&id("a"));
+            }
+            let answer = observed("a", "1", 21, Some(late.status.clone()));
+            world.books.answered(&late.status, answer, world.clock);
+            world.books.outbox.done(&taken, None);
+            if is_observed_again {
+                assert_eq!(world.write_all(31), ["a"]);
+                assert_eq!(world.books.stored[&id("a")].uid, "2");
+            } else {
+                assert_eq!((world.books.stored.len(), world.books.outbox.len()), (0, 0));
+            }
+        }
     }
 
     #[test]
