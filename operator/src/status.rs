@@ -11,6 +11,9 @@ use crate::rollout::Standing;
 /// What is said of an object that is in force everywhere.
 const PROGRAMMED: &str = "every ready dataplane routes by it";
 
+/// The same of an object of which nothing is routed, as when it is refused as a whole or suspended.
+const LEFT_OUT: &str = "every ready dataplane routes without it";
+
 /// How far an object's present generation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
@@ -113,12 +116,15 @@ pub fn ours(status: &Status) -> Status {
 }
 
 /// Brings a stored status up to date; true if anything changed.
-pub fn update(stored: &mut Status, verdict: &Verdict, programmed: Finding, now: jiff::Timestamp) -> bool {
+pub fn update(stored: &mut Status, verdict: &Verdict, mut programmed: Finding, now: jiff::Timestamp) -> bool {
     let before = stored.clone();
     stored.observed_generation = Some(verdict.generation);
     stored.rows = verdict.rows;
     if programmed.status != ConditionStatus::True {
         stored.rows.programmed = 0;
+    }
+    if verdict.rows.programmed == 0 && programmed.message == PROGRAMMED {
+        LEFT_OUT.clone_into(&mut programmed.message);
     }
     stored.row_errors.clone_from(&verdict.errors);
     let ready = conditions::ready(&verdict.accepted, &programmed);

@@ -7,7 +7,7 @@ use rivmesh_operator::guard::{Held, Loss};
 use rivmesh_operator::rollout::{
     Dataplane, Exception, Fleet, Mark, Ready, Refused, RefusedElsewhere, Report, Standing,
 };
-use rivmesh_operator::status::{Progress, adopt_times, is_programmed, latched, programmed, update};
+use rivmesh_operator::status::{Progress, adopt_times, condition, is_programmed, latched, programmed, update};
 use rivmesh_operator::versions::Versions;
 use rivmesh_sync::grpc::StreamId;
 use rivmesh_table::{Counts, Digest, Kind, ObjectId, SlotId, Verdict};
@@ -389,6 +389,18 @@ fn a_status_has_all_four_conditions_and_says_when_it_is_ready() {
     assert!(update(&mut status, &part, everywhere(), now(4)));
     assert_eq!(ready(&status), (False, "PartiallyAccepted"));
     assert_eq!(status.observed_generation, Some(2));
+}
+
+#[test]
+fn of_an_object_of_which_nothing_is_routed_it_is_not_said_that_it_is() {
+    let mut status = Status::default();
+    let none = RowCounts { total: 10, programmed: 0, rejected: 10 };
+    let refused = Verdict { rows: none, ..verdict(1, (False, Reason::Conflict)) };
+    update(&mut status, &refused, everywhere(), now(1));
+    let said = condition(&status, ConditionType::Programmed).expect("always there").clone();
+    assert_eq!((said.status, &*said.message), (True, "every ready dataplane routes without it"));
+    let again = latched(&status);
+    assert!(!update(&mut status, &refused, again, now(2)), "it keeps its words");
 }
 
 #[test]
