@@ -54,20 +54,7 @@ pub type Timer = Box<dyn Fn(Duration) + Send>;
 pub fn start(options: CompileOptions, guard: Guard, ledger: Arc<Ledger>, timer: Timer) -> std::io::Result<Publisher> {
     let (sender, published) = watch::channel(None);
     let (inputs, receiver) = channel();
-    let desk = Desk {
-        compiler: Compiler::new(options),
-        guard,
-        ledger,
-        timer,
-        published: sender,
-        reach: Reach::default(),
-        whole: false,
-        undecodable: BTreeMap::new(),
-        unpublished: BTreeMap::new(),
-        removed: Vec::new(),
-        gone: BTreeSet::new(),
-        held: None,
-    };
+    let desk = Desk::new(options, guard, ledger, timer, sender);
     let thread = std::thread::Builder::new().name("compile".to_owned()).spawn(move || desk.work(&receiver))?;
     Ok(Publisher { published, inputs, thread })
 }
@@ -80,6 +67,8 @@ struct Desk {
     published: watch::Sender<Option<Arc<Published>>>,
     /// How far the source has been read.
     reach: Reach,
+    /// How far it had been read for what was compiled last; a release publishes no more than that.
+    compiled: Reach,
     /// Whether what was read is everything.
     whole: bool,
     /// Objects that cannot be read, since the last compilation.
@@ -95,6 +84,30 @@ struct Desk {
 }
 
 impl Desk {
+    fn new(
+        options: CompileOptions,
+        guard: Guard,
+        ledger: Arc<Ledger>,
+        timer: Timer,
+        published: watch::Sender<Option<Arc<Published>>>,
+    ) -> Self {
+        Self {
+            compiler: Compiler::new(options),
+            guard,
+            ledger,
+            timer,
+            published,
+            reach: Reach::default(),
+            compiled: Reach::default(),
+            whole: false,
+            undecodable: BTreeMap::new(),
+            unpublished: BTreeMap::new(),
+            removed: Vec::new(),
+            gone: BTreeSet::new(),
+            held: None,
+        }
+    }
+
     fn work(mut self, inputs: &Receiver<Input>) {
         let started = Instant::now();
         let mut debounce = Debounce::default();
@@ -167,6 +180,7 @@ impl Desk {
 
     fn compile(&mut self) {
         let started = Instant::now();
+        self.compiled.clone_from(&self.reach);
         let compilation = self.compiler.compile();
         (self.timer)(started.elapsed());
         let compiled = compilation.changed.iter().filter_map(|id| self.compiler.verdict(id));
@@ -189,7 +203,7 @@ impl Desk {
         let before = self.published.borrow().clone();
         if before.as_ref().is_some_and(|before| *before.manifest() == manifest) {
             self.settle();
-            self.ledger.unchanged(&self.reach, Timestamp::now());
+            self.ledger.unchanged(&self.compiled, Timestamp::now());
             return;
         }
         if let Err(losses) = self.guard.judge(&manifest, Instant::now()) {
@@ -215,7 +229,7 @@ impl Desk {
                     let what = format!("the baseline of the shrink guard could not be written: {error}");
                     self.ledger.trouble(what);
                 }
-                self.ledger.published(&published, &self.reach, Timestamp::now());
+                self.ledger.published(&published, &self.compiled, Timestamp::now());
                 self.published.send_replace(Some(published));
                 self.settle();
             }
@@ -242,5 +256,89 @@ fn unreadable(id: ObjectId, uid: String, generation: i64, reason: &str) -> Verdi
         errors: Vec::new(),
         accepted: finding(ConditionType::Accepted, ConditionStatus::False),
         resolved_refs: finding(ConditionType::ResolvedRefs, ConditionStatus::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rivmesh_table::{Kind, Object, Spec};
+    use serde_json::json;
+
+    use super::*;
+    use crate::versions::Versions;
+
+    /// What a test does to a desk, one batch after the other.
+    struct Day {
+        desk: Desk,
+        debounce: Debounce,
+        version: u64,
+    }
+
+    impl Day {
+        fn begin() -> Self {
+            let (published, _) = watch::channel(None);
+            let ledger = Arc::new(Ledger::new());
+            let desk = Desk::new(CompileOptions::default(), Guard::new(), ledger, Box::new(drop), published);
+            Self { desk, debounce: Debounce::default(), version: 0 }
+        }
+
+        fn take_in(&mut self, input: Input) {
+            self.desk.take_in(input, &mut self.debounce, Duration::ZERO);
+        }
+
+        /// The source tells of one change, which is its next version.
+        fn read(&mut self, change: Change) {
+            self.version += 1;
+            let versions = Versions::from([("routes", self.version)]);
+            let reach = Reach { read: versions.clone(), changed: versions };
+            self.take_in(Input::Batch(Batch { changes: vec![change], whole: true, reach, ..Batch::default() }));
+        }
+
+        fn held(&self) -> Manifest {
+            self.desk.held.clone().expect("a table is held")
+        }
+
+        fn routes(&self) -> u64 {
+            self.desk.published.borrow().as_ref().expect("a table is published").manifest().counts.routes
+        }
+
+        /// The version of the last change that counts as published.
+        fn published_change(&self) -> Versions {
+            self.desk.ledger.report().1
+        }
+    }
+
+    fn id(name: &str) -> ObjectId {
+        ObjectId { kind: Kind::RoutingEntry, namespace: "tak".to_owned(), name: name.to_owned() }
+    }
+
+    fn route(name: &str, rows: usize) -> Change {
+        let addresses: Vec<String> = (0..rows).map(|number| format!("SE2321000131-{name}{number}")).collect();
+        let spec = json!({
+            "serviceContracts": ["urn:riv:x:XResponder:1"],
+            "logicalAddresses": addresses,
+            "producer": {"profile": "rivtabp21", "endpoints": [{"url": "https://one.example/x"}]},
+        });
+        let spec = Spec::RoutingEntry(serde_json::from_value(spec).expect("a route"));
+        let object = Object { id: id(name), uid: None, generation: 1, created: None, path: None, spec };
+        Change::Upsert(Box::new(object))
+    }
+
+    #[test]
+    fn a_release_publishes_no_change_that_came_after_what_was_held() {
+        let mut day = Day::begin();
+        day.read(route("a", 200));
+        day.desk.compile();
+        day.read(Change::Remove(id("a")));
+        day.desk.compile();
+        assert_eq!(day.published_change(), Versions::from([("routes", 1)]), "the second waits");
+
+        // Both in one go, or the release before the burst of changes has ended.
+        let held = guard::name(&day.held());
+        day.read(route("later", 1));
+        day.take_in(Input::Release(held));
+        assert_eq!((day.routes(), day.published_change()), (0, Versions::from([("routes", 2)])));
+        day.desk.compile();
+        assert_eq!((day.routes(), day.published_change()), (1, Versions::from([("routes", 3)])));
     }
 }
