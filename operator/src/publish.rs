@@ -203,6 +203,7 @@ impl Desk {
         let before = self.published.borrow().clone();
         if before.as_ref().is_some_and(|before| *before.manifest() == manifest) {
             self.settle();
+            self.guard.unchanged();
             self.ledger.unchanged(&self.compiled, Timestamp::now());
             return;
         }
@@ -340,5 +341,26 @@ mod tests {
         assert_eq!((day.routes(), day.published_change()), (0, Versions::from([("routes", 2)])));
         day.desk.compile();
         assert_eq!((day.routes(), day.published_change()), (1, Versions::from([("routes", 3)])));
+    }
+
+    #[test]
+    fn time_goes_on_for_the_guard_when_a_held_table_is_restored() {
+        let mut day = Day::begin();
+        for name in ["a", "b", "c", "d", "e"] {
+            day.read(route(name, 200));
+        }
+        day.desk.compile();
+        day.read(Change::Remove(id("c")));
+        day.desk.compile();
+        assert_eq!(day.routes(), 800);
+        day.read(Change::Remove(id("b")));
+        day.desk.compile();
+        let held = day.held();
+        day.read(route("b", 200));
+        day.desk.compile();
+        assert_eq!(day.desk.held, None);
+
+        let later = Instant::now() + Duration::from_secs(601);
+        assert_eq!(day.desk.guard.judge(&held, later), Ok(()), "the 1000 routes are of more than ten minutes ago");
     }
 }
