@@ -5,9 +5,10 @@
 //! Whoever deletes object by object takes a little from each of many tables. So a kind is measured against the most that it
 //! had within the last ten minutes, and while a table is held that does not move.
 //!
-//! What counts as the table before is kept outside the process, by a [`Keeper`], so that a restart does not forget it: in
-//! a directory of files, or where an operator keeps it in its cluster. A held table is released by its digest. While two
-//! versions of the operator are at work, baseline and release are of both, so a table is named by what both call it.
+//! What that was is kept outside the process, by a [`Keeper`], so that a restart does not forget it: in a directory of
+//! files, or where an operator keeps it in its cluster. A held table is released by its digest: by a person, or by
+//! another replica that has published it. While two versions of the operator are at work, baseline and release are of
+//! both, so a table is named by what both call it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -35,13 +36,24 @@ const REMEMBERED_RELEASES: usize = 4;
 const BASELINE: &str = "baseline.json";
 const RELEASE: &str = "release";
 
-/// The table that shrinking is measured against.
+/// What shrinking is measured against, as it is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Its [`name`].
+    /// The [`name`] of the table in force.
     pub digest: Digest,
     /// What it holds.
     pub counts: Counts,
+    /// The most that it and the tables of the ten minutes before it held, kind by kind. The version before does not
+    /// write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<Counts>,
+}
+
+impl Baseline {
+    /// Whether a table is measured alike against both: only the counts decide.
+    pub(crate) fn measures_like(&self, other: &Self) -> bool {
+        (self.counts, self.most) == (other.counts, other.most)
+    }
 }
 
 /// Keeps the baseline between processes, and knows how a person releases a table.
@@ -62,14 +74,29 @@ pub trait Keeper: fmt::Debug + Send {
 /// Compares each new table with those that were published before it.
 #[derive(Debug, Default)]
 pub struct Guard {
-    baseline: Option<Baseline>,
-    /// The most that tables before the baseline had, and until when one of them was in force; the oldest first.
-    recent: VecDeque<(Instant, Counts)>,
+    /// None before the first table.
+    window: Option<Window>,
     /// The table that was judged last is held back.
     holds: bool,
     keeper: Option<Box<dyn Keeper>>,
     /// Those of tables that were not published since.
-    released: VecDeque<Digest>,
+    released: VecDeque<Release>,
+}
+
+/// The table in force, and those before it that still count.
+#[derive(Debug)]
+struct Window {
+    in_force: Counts,
+    /// The most that tables before it had, and until when one of them was in force; the oldest first.
+    recent: VecDeque<(Instant, Counts)>,
+}
+
+/// A table may be published, however small it is.
+#[derive(Debug, Clone, Copy)]
+struct Release {
+    digest: Digest,
+    /// What later ones are measured against beside it: nothing, if a person has decided.
+    most: Option<Counts>,
 }
 
 /// A table that is held back.
@@ -154,6 +181,26 @@ fn larger(one: &Counts, other: &Counts) -> Counts {
     }
 }
 
+impl Window {
+    /// What the next table is measured against.
+    fn most(&self) -> Counts {
+        self.recent.iter().fold(self.in_force, |most, (_, counts)| larger(&most, counts))
+    }
+
+    fn forget_what_is_past(&mut self, now: Instant) {
+        self.recent.retain(|(until, _)| now.duration_since(*until) < WINDOW);
+    }
+
+    /// Another table is in force from now on.
+    fn go_on(&mut self, counts: Counts, now: Instant) {
+        let before = std::mem::replace(&mut self.in_force, counts);
+        match self.recent.back_mut() {
+            Some((until, most)) if now.duration_since(*until) < GRAIN => *most = larger(most, &before),
+            _ => self.recent.push_back((now, before)),
+        }
+    }
+}
+
 impl Guard {
     /// A guard without memory of earlier processes.
     pub fn new() -> Self {
@@ -162,7 +209,10 @@ impl Guard {
 
     /// A guard that goes on from this baseline, if there is one, and hands every later one to `keeper`.
     pub fn with(baseline: Option<Baseline>, keeper: Box<dyn Keeper>) -> Self {
-        Self { baseline, keeper: Some(keeper), ..Self::default() }
+        // What is written down has no time. It counts as in force until there is a table, however long that takes.
+        let most = baseline.map(|baseline| baseline.most.unwrap_or(baseline.counts));
+        let window = most.map(|in_force| Window { in_force, recent: VecDeque::new() });
+        Self { window, keeper: Some(keeper), ..Self::default() }
     }
 
     /// A guard whose baseline is kept in `directory`, which is created if it is not there.
@@ -179,13 +229,12 @@ impl Guard {
 
     /// Whether this table may be published now; if not, what shrank too much.
     pub fn judge(&mut self, manifest: &Manifest, now: Instant) -> Result<(), Vec<Loss>> {
-        let Some(baseline) = &self.baseline else { return Ok(()) };
+        let Some(window) = &mut self.window else { return Ok(()) };
         if !self.holds {
-            self.recent.retain(|(until, _)| now.duration_since(*until) < WINDOW);
+            window.forget_what_is_past(now);
         }
-        let most = self.recent.iter().fold(baseline.counts, |most, (_, counts)| larger(&most, counts));
-        let losses = losses(&most, &manifest.counts);
-        self.holds = !losses.is_empty() && !self.is_released(manifest);
+        let losses = losses(&window.most(), &manifest.counts);
+        self.holds = !losses.is_empty() && self.release_of(manifest).is_none();
         if self.holds { Err(losses) } else { Ok(()) }
     }
 
@@ -194,41 +243,55 @@ impl Guard {
         self.holds = false;
     }
 
-    /// Whoever released it may go by the digest of any format: that of a log or of another version.
-    fn is_released(&self, manifest: &Manifest) -> bool {
-        !self.released.is_empty()
-            && FORMATS.into_iter().any(|format| self.released.contains(&manifest.digest_in(format)))
-    }
-
     /// This table was published now: it, and those shortly before it, are what the next one is measured against.
     ///
     /// # Errors
     /// When it could not be written down; the guard works on, but a restart would go by the one before.
     pub fn published(&mut self, manifest: &Manifest, now: Instant) -> io::Result<()> {
-        let baseline = Baseline { digest: name(manifest), counts: manifest.counts };
-        let before = self.baseline.replace(baseline);
-        if self.is_released(manifest) {
-            self.recent.clear();
-        } else if let Some(before) = before {
-            self.remember(before.counts, now);
-        }
+        let (digest, counts) = (name(manifest), manifest.counts);
+        let release = self.release_of(manifest);
         self.released.clear();
+        let most = match &mut self.window {
+            // A release that was not needed, as of every table that another replica publishes, changes nothing.
+            Some(window) if losses(&window.most(), &counts).is_empty() => {
+                window.go_on(counts, now);
+                window.most()
+            }
+            window => {
+                let most = release.and_then(|release| release.most);
+                let recent = most.into_iter().map(|most| (now, most)).collect();
+                window.insert(Window { in_force: counts, recent }).most()
+            }
+        };
+        let baseline = Baseline { digest, counts, most: Some(most) };
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.keep(&baseline))
     }
 
-    fn remember(&mut self, counts: Counts, now: Instant) {
-        match self.recent.back_mut() {
-            Some((until, most)) if now.duration_since(*until) < GRAIN => *most = larger(most, &counts),
-            _ => self.recent.push_back((now, counts)),
+    /// Lets the table with this digest pass, when it is judged next. A person has decided: nothing of before counts then.
+    pub fn release(&mut self, digest: Digest) {
+        self.let_pass(Release { digest, most: None });
+    }
+
+    /// Lets the table that another replica has published pass, when it is judged next. If it had been held, later ones
+    /// are measured as by that replica.
+    pub fn follow(&mut self, peer: &Baseline) {
+        self.let_pass(Release { digest: peer.digest, most: peer.most });
+    }
+
+    fn let_pass(&mut self, release: Release) {
+        if !self.released.iter().any(|known| known.digest == release.digest) {
+            self.released.push_front(release);
+            self.released.truncate(REMEMBERED_RELEASES);
         }
     }
 
-    /// Lets the table with this digest pass, when it is judged next.
-    pub fn release(&mut self, digest: Digest) {
-        if !self.released.contains(&digest) {
-            self.released.push_front(digest);
-            self.released.truncate(REMEMBERED_RELEASES);
+    /// Whoever released it may go by the digest of any format: that of a log or of another version.
+    fn release_of(&self, manifest: &Manifest) -> Option<Release> {
+        if self.released.is_empty() {
+            return None;
         }
+        let release_by = |name: Digest| self.released.iter().find(|release| release.digest == name);
+        FORMATS.into_iter().find_map(|format| release_by(manifest.digest_in(format))).copied()
     }
 
     /// Takes up what a person has released, if the keeper is told.
@@ -272,8 +335,7 @@ impl Keeper for StateDirectory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        // Only the counts decide, so a table with the same ones need not be written.
-        if self.load().ok().flatten().is_some_and(|before| before.counts == baseline.counts) {
+        if self.load().ok().flatten().is_some_and(|before| before.measures_like(baseline)) {
             return Ok(());
         }
         write_atomically(&self.directory, BASELINE, &serde_json::to_vec_pretty(baseline)?)
@@ -362,7 +424,8 @@ mod tests {
             guard.published(&manifest(rows, 0), now).expect("kept");
         }
         assert_eq!(rows, 7000);
-        assert!(guard.recent.len() <= 21, "{} are remembered", guard.recent.len());
+        let remembered = guard.window.as_ref().map_or(0, |window| window.recent.len());
+        assert!(remembered <= 21, "{remembered} are remembered");
 
         // To wait does not release it, and what is in force was never more than that.
         now += WINDOW * 2;
@@ -371,6 +434,91 @@ mod tests {
         // Restored, it is judged by what is in force now.
         assert_eq!(guard.judge(&manifest(7000, 0), now), Ok(()));
         assert_eq!(guard.judge(&manifest(6990, 0), now), Ok(()));
+    }
+
+    #[test]
+    fn a_restart_does_not_forget_what_went_little_by_little() {
+        let (directory, mut now) = (tempfile::tempdir().expect("a directory"), Instant::now());
+        let mut guard = Guard::open(directory.path()).expect("opened");
+        for rows in [10_000, 9000, 8000, 7000] {
+            now += Duration::from_secs(1);
+            guard.published(&manifest(rows, 0), now).expect("written");
+        }
+        let loss = Loss { what: "routes", before: 10_000, after: 6500 };
+        assert_eq!(guard.judge(&manifest(6500, 0), now), Err(vec![loss]));
+
+        for _ in 0..2 {
+            let mut guard = Guard::open(directory.path()).expect("opened again");
+            // It may take long until the manifests have been read.
+            now += WINDOW * 2;
+            assert_eq!(guard.judge(&manifest(6500, 0), now), Err(vec![loss]));
+            // To wait does not release it here either.
+            now += WINDOW * 2;
+            assert_eq!(guard.judge(&manifest(6500, 0), now), Err(vec![loss]));
+        }
+        // Once the table in force is confirmed, what was before it counts ten minutes more.
+        let mut guard = Guard::open(directory.path()).expect("opened again");
+        guard.published(&manifest(7000, 0), now).expect("written");
+        assert_eq!(guard.judge(&manifest(6500, 0), now + WINDOW - GRAIN), Err(vec![loss]));
+        let mut guard = Guard::open(directory.path()).expect("opened again");
+        guard.published(&manifest(7000, 0), now).expect("written");
+        assert_eq!(guard.judge(&manifest(6500, 0), now + WINDOW), Ok(()));
+
+        // After a release nothing of before counts, in this process and in the next.
+        let mut guard = Guard::open(directory.path()).expect("opened again");
+        guard.release(manifest(6500, 0).digest());
+        assert_eq!(guard.judge(&manifest(6500, 0), now), Ok(()));
+        guard.published(&manifest(6500, 0), now).expect("written");
+        let mut guard = Guard::open(directory.path()).expect("opened again");
+        assert_eq!(guard.judge(&manifest(4600, 0), now), Ok(()));
+        assert!(guard.judge(&manifest(4500, 0), now).is_err());
+    }
+
+    #[test]
+    fn the_version_before_reads_this_baseline_and_this_one_reads_that() {
+        #[derive(Serialize, Deserialize)]
+        struct Before {
+            digest: Digest,
+            counts: Counts,
+        }
+        let (digest, counts) = (manifest(7, 0).digest(), counts(7, 0));
+        let now = Baseline { digest, counts, most: Some(counts) };
+        let before: Before = serde_json::from_value(serde_json::to_value(now).expect("JSON")).expect("readable");
+        assert_eq!((before.digest, before.counts), (digest, counts));
+        let read: Baseline = serde_json::from_value(serde_json::to_value(before).expect("JSON")).expect("readable");
+        assert_eq!(read, Baseline { digest, counts, most: None });
+    }
+
+    /// A replica may hear what the leader has published before it has compiled the same.
+    #[test]
+    fn what_another_replica_publishes_does_not_make_this_one_forget() {
+        for most in [None, Some(counts(10_000, 0))] {
+            let (mut guard, mut now) = (Guard::new(), Instant::now());
+            guard.published(&manifest(10_000, 0), now).expect("kept");
+            for rows in (7000..10_000).rev().step_by(10) {
+                let table = manifest(rows, 0);
+                guard.follow(&Baseline { digest: name(&table), counts: table.counts, most });
+                assert_eq!(guard.judge(&table, now), Ok(()));
+                now += Duration::from_millis(200);
+                guard.published(&table, now).expect("kept");
+            }
+            let loss = Loss { what: "routes", before: 10_000, after: 6990 };
+            assert_eq!(guard.judge(&manifest(6990, 0), now), Err(vec![loss]));
+        }
+    }
+
+    #[test]
+    fn a_replica_that_would_have_held_a_table_then_measures_as_the_one_that_published_it() {
+        let (mut guard, now) = (Guard::new(), Instant::now());
+        guard.published(&manifest(10_000, 0), now).expect("kept");
+        let table = manifest(6500, 0);
+        assert!(guard.judge(&table, now).is_err());
+        guard.follow(&Baseline { digest: name(&table), counts: table.counts, most: Some(counts(9000, 0)) });
+        assert_eq!(guard.judge(&table, now), Ok(()));
+        guard.published(&table, now).expect("kept");
+        assert_eq!(guard.judge(&manifest(6300, 0), now), Ok(()));
+        let loss = Loss { what: "routes", before: 9000, after: 6299 };
+        assert_eq!(guard.judge(&manifest(6299, 0), now), Err(vec![loss]));
     }
 
     #[test]

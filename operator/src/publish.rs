@@ -15,7 +15,7 @@ use rivmesh_table::{CompileOptions, Compiler, Digest, Manifest, ObjectId, Verdic
 use tokio::sync::watch;
 
 use crate::debounce::Debounce;
-use crate::guard::{self, Guard, Held};
+use crate::guard::{self, Baseline, Guard, Held};
 use crate::ledger::Ledger;
 use crate::source::{Batch, Change, Reach};
 
@@ -29,8 +29,10 @@ const RELEASE_LOOK: Duration = Duration::from_millis(500);
 pub enum Input {
     /// The source tells something.
     Batch(Batch),
-    /// The table with this digest may be published, however small it is.
+    /// A person says that the table with this digest may be published, however small it is.
     Release(Digest),
+    /// Another replica has published this table, so that it may be published here too.
+    Peer(Baseline),
 }
 
 /// A running publisher. It ends when every sender of inputs is gone.
@@ -145,6 +147,10 @@ impl Desk {
             }
             Input::Release(digest) => {
                 self.guard.release(digest);
+                self.reconsider();
+            }
+            Input::Peer(baseline) => {
+                self.guard.follow(&baseline);
                 self.reconsider();
             }
         }
@@ -362,5 +368,18 @@ mod tests {
 
         let later = Instant::now() + Duration::from_secs(601);
         assert_eq!(day.desk.guard.judge(&held, later), Ok(()), "the 1000 routes are of more than ten minutes ago");
+    }
+
+    #[test]
+    fn what_another_replica_published_is_published_here_too() {
+        let mut day = Day::begin();
+        day.read(route("a", 200));
+        day.desk.compile();
+        day.read(Change::Remove(id("a")));
+        day.desk.compile();
+        let held = day.held();
+        let peer = Baseline { digest: guard::name(&held), counts: held.counts, most: Some(held.counts) };
+        day.take_in(Input::Peer(peer));
+        assert_eq!((day.routes(), day.desk.held), (0, None));
     }
 }

@@ -39,16 +39,20 @@ pub(crate) struct Store {
     config_maps: Api<ConfigMap>,
     name: String,
     manager: String,
+    /// What the guard of this process goes by, once it has published a table.
+    kept: watch::Receiver<Option<Baseline>>,
 }
 
-/// Tells how to release. What is published is told by the ledger, whose next snapshot has it.
+/// Hands on what is to be written, before the ledger's snapshot of the same table, and tells how to release.
 #[derive(Debug)]
 struct ByAnnotation {
     command: String,
+    kept: watch::Sender<Option<Baseline>>,
 }
 
 impl Keeper for ByAnnotation {
-    fn keep(&mut self, _: &Baseline) -> std::io::Result<()> {
+    fn keep(&mut self, baseline: &Baseline) -> std::io::Result<()> {
+        self.kept.send_replace(Some(*baseline));
         Ok(())
     }
 
@@ -69,9 +73,8 @@ struct State {
 }
 
 impl State {
-    /// What a snapshot says; nothing before this process has a table.
-    fn of(snapshot: &Snapshot) -> Option<Self> {
-        let published = snapshot.published.map(|table| Baseline { digest: table.digest, counts: table.counts });
+    /// What is published and what a snapshot says; nothing before this process has a table.
+    fn of(published: Option<Baseline>, snapshot: &Snapshot) -> Option<Self> {
         let held = snapshot.held.clone();
         (published.is_some() || held.is_some()).then_some(Self { published, held })
     }
@@ -98,8 +101,10 @@ impl Store {
             tokio::time::sleep(RETRY).await;
         };
         let command = format!("kubectl annotate -n {} configmap {name} --overwrite {RELEASE}=", replica.namespace);
-        let guard = Guard::with(baseline, Box::new(ByAnnotation { command }));
-        (Self { config_maps, name, manager: replica.manager() }, guard)
+        let (sender, kept) = watch::channel(None);
+        let keeper = ByAnnotation { command, kept: sender };
+        let guard = Guard::with(baseline, Box::new(keeper));
+        (Self { config_maps, name, manager: replica.manager(), kept }, guard)
     }
 
     /// Writes what is published and held while this replica leads, and tells what others wrote; for ever.
@@ -115,7 +120,9 @@ impl Store {
     async fn write(&self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut leadership: Leadership) {
         let mut written: Option<(State, Instant)> = None;
         loop {
-            let state = State::of(&snapshots.borrow_and_update());
+            // In this order: what is kept is then at least as new as the snapshot, and a newer snapshot is to come.
+            let snapshot = snapshots.borrow_and_update().clone();
+            let state = State::of(*self.kept.borrow(), &snapshot);
             let is_news = |state: &State| written.as_ref().is_none_or(|(before, _)| before != state);
             let due = state.filter(|state| is_news(state) && leadership.holds());
             // Somebody may be waiting for what is held, and for nothing else.
@@ -175,7 +182,7 @@ impl Store {
             match baseline_in(&config_map) {
                 // What the leader has published may be published here too, or a release would reach only the leader.
                 Ok(Some(baseline)) if is_news(&mut told, "baseline", baseline.digest.to_string()) => {
-                    tell(Input::Release(baseline.digest));
+                    tell(Input::Peer(baseline));
                 }
                 Ok(_) => {}
                 Err(problem) => warn!("{problem}"),
@@ -195,14 +202,14 @@ impl Store {
     }
 }
 
-/// What is to be changed in the ConfigMap at `now`; none if it says it all. Of a baseline only the counts decide. Who
-/// first held a table knows best what went, so the same table's record stays. A release has had its effect as soon as
+/// What is to be changed in the ConfigMap at `now`; none if it says it all. Who first held a table knows best what went, so the same table's record stays. A release has had its effect as soon as
 /// nothing is held any more.
 fn patch(stored: &ConfigMap, state: &State, now: Timestamp) -> Option<Value> {
     let mut data = serde_json::Map::new();
-    let counts = baseline_in(stored).ok().flatten().map(|baseline| baseline.counts);
+    let before = baseline_in(stored).ok().flatten();
     let has_release = release_in(stored).is_some() && state.held.is_none();
-    if let Some(published) = state.published.filter(|table| has_release || Some(table.counts) != counts) {
+    let is_news = |published: &Baseline| !before.is_some_and(|before| before.measures_like(published));
+    if let Some(published) = state.published.filter(|published| has_release || is_news(published)) {
         data.insert(BASELINE.to_owned(), text(&published));
     }
     let is_held = stored.data.as_ref().is_some_and(|data| data.contains_key(HELD));
@@ -230,7 +237,7 @@ fn text(record: &impl serde::Serialize) -> Value {
 #[cfg(test)]
 mod tests {
     use rivmesh_crds::Kind;
-    use rivmesh_table::{Counts, ObjectId};
+    use rivmesh_table::{Counts, Manifest, ObjectId};
 
     use super::super::guard_record::Record;
     use super::*;
@@ -240,12 +247,13 @@ mod tests {
     }
 
     fn table(routes: u64) -> Baseline {
-        Baseline { digest: Digest::of(&routes.to_le_bytes()), counts: counts(routes) }
+        let counts = counts(routes);
+        Baseline { digest: Digest::of(&routes.to_le_bytes()), counts, most: Some(counts) }
     }
 
     fn held(routes: u64) -> Arc<Held> {
         let gone = ObjectId { kind: Kind::RoutingEntry, namespace: "tak".to_owned(), name: "a".to_owned() };
-        let Baseline { digest, counts } = table(routes);
+        let Baseline { digest, counts, .. } = table(routes);
         let (losses, gone, release) = (Vec::new(), vec![gone], String::new());
         Arc::new(Held { digest, losses, counts, gone, gone_in_all: 1, release })
     }
@@ -303,6 +311,33 @@ mod tests {
         let hold = found.hold.expect("it is held");
         assert_eq!((hold.digest, hold.since), (table(3).digest, at(2)));
         assert_eq!(found.baseline, Some(table(300)), "a process that has published nothing changes no baseline");
+    }
+
+    /// What a guard writes after these tables of so many routes, a process or a replica that starts later goes by.
+    #[test]
+    fn what_went_little_by_little_is_written_down_too() {
+        let now = std::time::Instant::now();
+        let manifest = |routes| Manifest { counts: counts(routes), ..Manifest::default() };
+        let mut config_map = ConfigMap::default();
+        let (sender, kept) = watch::channel(None);
+        let keeper = ByAnnotation { command: String::new(), kept: sender };
+        let mut guard = Guard::with(None, Box::new(keeper));
+        for (second, routes) in (1..).zip([10_000, 8500, 7000]) {
+            guard.published(&manifest(routes), now).expect("it is only handed on");
+            let state = State::of(*kept.borrow(), &Snapshot::default()).expect("a table is published");
+            store(&mut config_map, &state, second);
+        }
+        let baseline = record(&config_map).baseline.expect("it is written");
+        assert_eq!((baseline.counts, baseline.most), (counts(7000), Some(counts(10_000))));
+        let (sender, _) = watch::channel(None);
+        let keeper = ByAnnotation { command: String::new(), kept: sender };
+        let mut restarted = Guard::with(Some(baseline), Box::new(keeper));
+        assert!(restarted.judge(&manifest(6500), now).is_err());
+
+        // The same table, ten minutes later: what is measured against has become less.
+        let state = State { published: Some(Baseline { most: Some(counts(7000)), ..baseline }), held: None };
+        store(&mut config_map, &state, 9);
+        assert_eq!(record(&config_map).baseline, state.published);
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub fn config_map_name(name: &str) -> String {
 /// Everything that the ConfigMap says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// What shrinking is measured against: a table with as many rows as the one in force.
+    /// What shrinking is measured against: a table with as many rows as the one in force, and what those shortly before
+    /// it had.
     pub baseline: Option<Baseline>,
     /// The table that is held back, if one is.
     pub hold: Option<Hold>,
