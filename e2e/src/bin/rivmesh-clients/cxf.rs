@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::official;
 use crate::suite::{GREETING_CALLS, Made, OFFICIAL_CALLS, Place, Tally, build, installed, output};
 
 const NAME: &str = "CXF";
@@ -25,7 +26,7 @@ pub(crate) fn run(place: &Place, tally: &mut Tally) -> Made {
     command.arg(format!("{0}/classes:{0}/lib/*", built.display())).arg("io.rivmesh.clients.Main");
     let calls = place.describe_to(&mut command);
     if place.official.is_none() {
-        tally.skip(NAME, &OFFICIAL_CALLS, "no official schemas in ../shared/schemas");
+        tally.skip(NAME, &OFFICIAL_CALLS, official::MISSING);
     }
     tally.run(NAME, &mut command, &calls)
 }

@@ -6,6 +6,7 @@
 
 mod curl;
 mod cxf;
+mod official;
 mod received;
 mod suite;
 mod zeep;
@@ -28,7 +29,7 @@ fn main() -> Result<ExitCode> {
     let place = Place {
         url: format!("https://localhost:{}/vp", world.scene.port("consumers")?.port()),
         pki: world.scene.pki.directory().to_owned(),
-        official: official_schemas(project),
+        official: official::schemas(project.parent().context("the project lies in no checkout")?)?,
         work: work_directory()?,
         clients,
     };
@@ -51,12 +52,6 @@ fn main() -> Result<ExitCode> {
 fn answers(path: &Path) -> Result<BTreeMap<String, Answer>> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
-}
-
-/// The official schemas, where a folder with them stands beside the repository.
-fn official_schemas(project: &Path) -> Option<PathBuf> {
-    let folder = project.parent()?.parent()?.join("shared/schemas");
-    folder.is_dir().then_some(folder)
 }
 
 /// `clients` in cargo's target directory, which is two levels above this program.

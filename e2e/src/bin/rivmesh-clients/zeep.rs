@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::official;
 use crate::suite::{GREETING_CALLS, Made, OFFICIAL_CALLS, Place, Tally, build, installed};
 
 const NAME: &str = "zeep";
@@ -21,7 +22,7 @@ pub(crate) fn run(place: &Place, tally: &mut Tally) -> Made {
     command.arg(place.clients.join("zeep/client.py"));
     let calls = place.describe_to(&mut command);
     if place.official.is_none() {
-        tally.skip(NAME, &OFFICIAL_CALLS, "no official schemas in ../shared/schemas");
+        tally.skip(NAME, &OFFICIAL_CALLS, official::MISSING);
     }
     tally.run(NAME, &mut command, &calls)
 }
