@@ -171,6 +171,12 @@ impl Listener {
                     self.name,
                     trust.trust.display()
                 )),
+                RevocationMode::Available if trust.crls.is_empty() => Some(format!(
+                    "listener {}: revocation is asked of available lists and there are no crls, so a revoked certificate under {} \
+                     is let in: list the revocation lists, or write revocation: off",
+                    self.name,
+                    trust.trust.display()
+                )),
                 RevocationMode::Off => Some(format!(
                     "listener {}: revocation is off, so a revoked certificate under {} is let in",
                     self.name,

@@ -109,6 +109,22 @@ workers: 3
 }
 
 #[test]
+fn a_listener_without_revocation_lists_is_warned_of() {
+    let warnings = |revocation: &str| parse_ok(&SMALLEST.replace("crls: [site.crl]", revocation)).warnings();
+    for (revocation, says) in [
+        ("revocation: require", "client-ca.pem is refused: list the revocation lists, or write revocation: off"),
+        ("revocation: available", "client-ca.pem is let in: list the revocation lists, or write revocation: off"),
+        ("revocation: off", "a revoked certificate under /etc/rivmesh/client-ca.pem is let in"),
+    ] {
+        let told = warnings(revocation);
+        assert!(told.len() == 1 && told[0].contains(says), "{revocation}: {told:?}");
+    }
+    for revocation in ["revocation: require", "revocation: available"] {
+        assert_eq!(warnings(&format!("{revocation}, crls: [site.crl]")), Vec::<String>::new(), "{revocation}");
+    }
+}
+
+#[test]
 fn a_mistake_is_told_with_file_and_line() {
     assert_eq!(
         error_with("  tls: {certificate: tls.crt,", "  tsl: {certificate: tls.crt,"),
