@@ -97,6 +97,13 @@ impl Board {
     }
 }
 
+impl List {
+    /// 1 or 0 for how the last attempt ended; nothing before the first.
+    fn is_failing(&self) -> Option<i64> {
+        if self.problem.is_some() { Some(1) } else { self.last_success.map(|_| 0) }
+    }
+}
+
 /// One scrape.
 #[derive(Debug)]
 struct Scrape {
@@ -143,6 +150,12 @@ impl Collector for Scrape {
         self.gauge(&mut encoder, "rivmesh_crl_fetch_present", "1 if there is a verified list on disk.", |list| {
             Some(i64::from(list.held.is_some()))
         })?;
+        self.gauge(
+            &mut encoder,
+            "rivmesh_crl_fetch_failing",
+            "1 if the last attempt to update the list failed; absent before the first.",
+            List::is_failing,
+        )?;
         let mut failures = encoder.encode_descriptor(
             "rivmesh_crl_fetch_failures",
             "Attempts to update a list that failed.",

@@ -149,6 +149,7 @@ async fn a_good_list_is_there_for_everybody_to_read() {
     until(|| metric("rivmesh_crl_fetch_bytes") == Some(pem.len() as f64), || running.get("/metrics").1).await;
     assert_eq!(bench.on_disk(), pem.as_bytes());
     assert_eq!(metric("rivmesh_crl_fetch_present"), Some(1.0));
+    assert_eq!(metric("rivmesh_crl_fetch_failing"), Some(0.0));
     assert_eq!(metric("rivmesh_crl_fetch_last_success_timestamp_seconds"), Some(NOW as f64));
     assert_eq!(metric("rivmesh_crl_fetch_next_update_in_seconds"), Some((9 * DAY) as f64));
     assert_eq!(bench.files(), ["ca.crl"]);
@@ -173,6 +174,11 @@ async fn several_lists_in_one_file_stay_together() {
     server.say("/", ok(bench.crl(2).pem().unwrap()));
     running.fails("other_list").await;
     assert_eq!(bench.on_disk(), both.as_bytes());
+    assert_eq!(running.metric("rivmesh_crl_fetch_failing", "ca.crl", ""), Some(1.0));
+
+    server.say("/", ok(&both));
+    let failing = || running.metric("rivmesh_crl_fetch_failing", "ca.crl", "");
+    until(|| failing() == Some(0.0), || running.get("/metrics").1).await;
 }
 
 #[tokio::test]
@@ -241,6 +247,7 @@ async fn a_server_that_hangs_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let running = bench.fetch(&format!("http://{}/", silent.local_addr().unwrap()));
     running.fails("timeout").await;
+    assert_eq!(running.metric("rivmesh_crl_fetch_failing", "ca.crl", ""), Some(1.0), "it never succeeded");
     let (status, body) = running.get("/readyz");
     assert_eq!((status, body.as_str()), (503, "ca.crl: it was not there in 0.1 s\n"));
 }
@@ -426,7 +433,7 @@ async fn the_page_about_it_has_every_metric() {
     let documented = include_str!("../../../../docs/src/how-to/crl-fetcher.md");
     let (_, exposition) = running.get("/metrics");
     let kinds: Vec<_> = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-    assert_eq!(kinds.len(), 5);
+    assert_eq!(kinds.len(), 6);
     for line in kinds {
         let row = match line.split_once(' ').unwrap() {
             (name, "counter") => format!("| `{name}_total` | counter | "),
