@@ -1,4 +1,7 @@
-{{- /* Names, labels, and what the pods of both components have in common. */ -}}
+{{- /*
+Names, labels, and what the pods of both components have in common. Names that somebody chose are quoted wherever they stand alone:
+`1177` would be a number, and `on` a truth.
+*/ -}}
 
 {{- define "rivmesh.name" -}}
 {{ .Values.nameOverride | default .Chart.Name }}
@@ -23,37 +26,40 @@ rivmesh:{{ .Release.Namespace }}:{{ include "rivmesh.fullname" . }}
 {{- /* Labels that select the pods of a component: (list $ "operator"). */ -}}
 {{- define "rivmesh.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "rivmesh.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "rivmesh.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{- /* Labels of a component's pods. The chart's version is none of them: it changes without a reason to restart. */ -}}
+{{- /*
+Labels of a component's pods: (list $ COMPONENT), and further ones as a third item, which win over commonLabels. The chart's version is
+none of them: it changes without a reason to restart.
+*/ -}}
 {{- define "rivmesh.podLabels" -}}
 {{- $root := index . 0 -}}
 {{ include "rivmesh.selector" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: rivmesh
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-{{- with $root.Values.commonLabels }}
+{{- with merge (dict) (slice . 2 | first | default dict) $root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- /* Labels of an object that belongs to a component. */ -}}
+{{- /* Labels of an object that belongs to a component; its arguments are those of podLabels. */ -}}
 {{- define "rivmesh.labels" -}}
 {{- $chart := (index . 0).Chart -}}
 {{ include "rivmesh.podLabels" . }}
 helm.sh/chart: {{ $chart.Name }}-{{ $chart.Version }}
 {{- end }}
 
-{{- /* Name and labels of an object in the release's namespace: (list $ COMPONENT NAME). */ -}}
+{{- /* Name and labels of an object in the release's namespace: (list $ COMPONENT NAME), and further labels as a fourth item. */ -}}
 {{- define "rivmesh.metadata" -}}
 {{- $root := index . 0 -}}
 name: {{ include "rivmesh.fullname" $root }}-{{ index . 2 }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
-  {{- include "rivmesh.labels" (list $root (index . 1)) | nindent 2 }}
+  {{- include "rivmesh.labels" (list $root (index . 1) (slice . 3 | first)) | nindent 2 }}
 {{- end }}
 
 {{- /* The ServiceAccount of a component. */ -}}
@@ -78,12 +84,12 @@ lowers it.
 {{- define "rivmesh.pod" -}}
 {{- $root := index . 0 -}}
 {{- $own := index $root.Values (index . 1) -}}
-serviceAccountName: {{ include "rivmesh.serviceAccount" . }}
+serviceAccountName: {{ include "rivmesh.serviceAccount" . | quote }}
 # A Service named like one of our settings would otherwise set it.
 enableServiceLinks: false
 {{ include "rivmesh.podSecurity" $root }}
 {{- with $own.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $own.nodeSelector }}
 nodeSelector:
@@ -118,7 +124,7 @@ securityContext:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
 {{- range . }}
-- name: {{ . }}
+- name: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -27,7 +27,7 @@ way, old pods read new settings, and a path must never mean another file to them
 {{- end }}
 {{- range $object, $keys := $objects }}
 - {{ ternary "secret" "configMap" (hasPrefix "secrets/" $object) }}:
-    name: {{ base $object }}
+    name: {{ base $object | quote }}
     items:
     {{- range $keys }}
     - {key: {{ . | quote }}, path: {{ printf "%s/%s" $object . | quote }}}

@@ -95,6 +95,10 @@ What the schema cannot say, or not in words that help: what is missing, and what
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $account := include "rivmesh.serviceAccount" (list $ "operator") }}
+{{- if eq $account (include "rivmesh.serviceAccount" (list $ "dataplane")) }}
+{{- $errors = append $errors (printf "operator and dataplane have one ServiceAccount, %s, so dataplanes would have the operator's rights: give operator.serviceAccount.name and dataplane.serviceAccount.name two names" $account) }}
+{{- end }}
 {{- with .Values.crlFetcher }}
 {{- if and .enabled (not .sources) }}
 {{- $errors = append $errors "crlFetcher.sources is empty: say what to fetch, as {site.crl: \"http://crl.region.example/site.crl\"}" }}
@@ -126,12 +130,16 @@ What the schema cannot say, or not in words that help: what is missing, and what
 {{- $alerts = append $alerts .alert }}
 {{- end }}
 {{- range .Values.monitoring.rules.disabled }}
-{{- if and (not (has . $alerts)) (ne . "RivmeshAutoscalerAtMaximum") }}
+{{- if not (has . (concat $alerts (list "RivmeshAutoscalerAtMaximum" "RivmeshCrlFetchFails"))) }}
 {{- $errors = append $errors (printf "monitoring.rules.disabled: there is no alert %s" .) }}
 {{- end }}
 {{- end }}
-{{- if gt (len (include "rivmesh.fullname" .)) 36 }}
-{{- $errors = append $errors (printf "the name %s is longer than 36 characters: set fullnameOverride" (include "rivmesh.fullname" .)) }}
+{{- $name := include "rivmesh.fullname" . }}
+{{- if gt (len $name) 36 }}
+{{- $errors = append $errors (printf "the name %s is longer than 36 characters: set fullnameOverride" $name) }}
+{{- end }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
+{{- $errors = append $errors (printf "Services cannot be called %s, since their names begin with a letter and have only small letters, digits and dashes: set fullnameOverride, as rivmesh" $name) }}
 {{- end }}
 {{- if $errors }}
 {{- fail (printf "\n\nThese values cannot be used:\n- %s\n" (join "\n- " $errors)) }}
@@ -169,6 +177,9 @@ What the schema cannot say, or not in words that help: what is missing, and what
 {{- end }}
 {{- if and (eq "require" (.revocation | default "require")) (not .crls) }}
 {{- $errors = append $errors (printf "%s.crls is empty, and with revocation: require everybody would be refused: list them (crlFetcher fetches them), or set revocation: \"off\"" $at) }}
+{{- end }}
+{{- if and (eq "available" (.revocation | default "require")) (not .crls) }}
+{{- $errors = append $errors (printf "%s.crls is empty, and with revocation: available revoked certificates would be let in: list them (crlFetcher fetches them), or say so with revocation: \"off\"" $at) }}
 {{- end }}
 {{- range .crls }}
 {{- if .file }}

@@ -60,7 +60,7 @@ pub(super) fn bindings(render: &Render) -> Vec<String> {
             problems.push(format!("{}: there is no {}", Render::name(binding), role["name"]));
         }
         for subject in items(&binding["subjects"]) {
-            if Some(&subject["name"]) != operator || subject["namespace"] != "rivmesh" {
+            if Some(&subject["name"]) != operator || subject["namespace"] != *render.release.namespace {
                 problems
                     .push(format!("{}: gives rights to {subject}, which is not the operator", Render::name(binding)));
             }

@@ -1,8 +1,9 @@
 //! The cases: files of values with what they stand on and what is expected, and helm, which renders them.
 //!
 //! A case is `NAME.values.yaml`, which renders to `NAME.golden.yaml`, or `NAME.bad.yaml`, which is refused. Comments at its beginning say
-//! more: `# chart: NAME` where it is not rivmesh, `# values: FILE` for a file of values of the chart that comes first, `# on: CASE` for
-//! another case that comes before this one, and `# expects: SENTENCE` in a bad one, as often as needed.
+//! more: `# chart: NAME`, `# release: NAME` and `# namespace: NAME` where it is not rivmesh, `# values: FILE` for a file of values of the
+//! chart that comes first, `# on: CASE` for another case that comes before this one, and `# expects: SENTENCE` in a bad one, as often
+//! as needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::render::Render;
+use super::render::{self, Render};
 use crate::kubernetes;
 use crate::process::{self, capture, command};
 
@@ -23,9 +24,23 @@ const KUBERNETES: &str = "1.33.0";
 pub(super) struct Case {
     pub(super) name: String,
     chart: String,
+    pub(super) release: Release,
     /// Files of values, relative to the root, later ones win.
     layers: Vec<PathBuf>,
     pub(super) expectation: Expectation,
+}
+
+/// What an installation is called, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Release {
+    pub(super) name: String,
+    pub(super) namespace: String,
+}
+
+impl Release {
+    pub(super) fn new(name: &str, namespace: &str) -> Self {
+        Self { name: name.to_owned(), namespace: namespace.to_owned() }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +85,9 @@ fn read(name: &str, files: &BTreeMap<String, (PathBuf, bool)>, directory: &Path)
         comments.filter_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).map(str::to_owned).collect()
     };
     let base = told("on").first().map(|base| read(base, files, directory)).transpose()?;
-    let chart = told("chart").pop().unwrap_or_else(|| "rivmesh".to_owned());
+    let named = |key: &str| told(key).pop().unwrap_or_else(|| "rivmesh".to_owned());
+    let chart = named("chart");
+    let release = Release::new(&named("release"), &named("namespace"));
     let mut layers: Vec<PathBuf> =
         told("values").into_iter().map(|file| Path::new("charts").join(&chart).join(file)).collect();
     layers.extend(base.into_iter().flat_map(|base| base.layers));
@@ -83,7 +100,7 @@ fn read(name: &str, files: &BTreeMap<String, (PathBuf, bool)>, directory: &Path)
     if expectation == Expectation::Refusal(Vec::new()) {
         bail!("{} expects nothing: write what helm must say, as `# expects: SENTENCE`", path.display());
     }
-    Ok(Case { name: name.to_owned(), chart, layers, expectation })
+    Ok(Case { name: name.to_owned(), chart, release, layers, expectation })
 }
 
 /// The program that renders.
@@ -105,12 +122,12 @@ impl Helm {
 
     /// What the case renders to, or why it is refused.
     pub(super) fn template(&self, case: &Case) -> Result<Result<String, String>> {
-        self.render(case, "rivmesh", "rivmesh")
+        self.render(case, &case.release)
     }
 
-    fn render(&self, case: &Case, release: &str, namespace: &str) -> Result<Result<String, String>> {
+    fn render(&self, case: &Case, release: &Release) -> Result<Result<String, String>> {
         let mut template = command(&self.0);
-        template.args(["template", release]).arg(chart(case)).args(["--namespace", namespace]);
+        template.args(["template", &release.name]).arg(chart(case)).args(["--namespace", &release.namespace]);
         let (status, out, err) = capture(with_values(template.args(["--kube-version", KUBERNETES]), case))?;
         Ok(if status.success() { Ok(out) } else { Err(err) })
     }
@@ -126,7 +143,8 @@ impl Helm {
     /// What a person is told after an installation, or why there is none.
     pub(super) fn notes(&self, case: &Case) -> Result<String> {
         let mut install = command(&self.0);
-        install.args(["install", "rivmesh"]).arg(chart(case)).args(["--namespace", "rivmesh", "--dry-run=client"]);
+        install.args(["install", &case.release.name]).arg(chart(case));
+        install.args(["--namespace", &case.release.namespace, "--dry-run=client"]);
         let (_, out, err) = capture(with_values(&mut install, case))?;
         Ok(out.split_once("\nNOTES:\n").map_or(err, |(_, notes)| notes.to_owned()))
     }
@@ -137,11 +155,12 @@ impl Helm {
         for case in all(&super::testdata())?.iter().filter(|case| case.name.starts_with("watch-")) {
             let mut seen = BTreeSet::new();
             // The dashes make one name out of both where they are joined by a dash.
-            for (release, namespace) in [("rivmesh", "a-b"), ("b-rivmesh", "a")] {
-                let Ok(text) = self.render(case, release, namespace)? else { continue };
-                for object in Render::parse(&text, "")?.objects {
+            for release in [Release::new("rivmesh", "a-b"), Release::new("b-rivmesh", "a")] {
+                let Ok(text) = self.render(case, &release)? else { continue };
+                for object in render::objects(&text)? {
                     let name = Render::name(&object);
-                    if object["metadata"]["namespace"] != namespace && !seen.insert(name.clone()) && !is_shared(&name) {
+                    let own = object["metadata"]["namespace"] == *release.namespace;
+                    if !own && !seen.insert(name.clone()) && !is_shared(&name) {
                         problems.push(format!("{}: two releases both have {name}", case.name));
                     }
                 }
@@ -180,13 +199,17 @@ mod tests {
         fs::create_dir_all(&directory).unwrap();
         let write = |name: &str, text: &str| fs::write(directory.join(name), text).unwrap();
         write("base.values.yaml", "# Why.\n# values: values-production.yaml\na: 1\n# on: nothing\n");
-        write("worse.bad.yaml", "# on: base\n# expects: too bad\n# expects: really\nb: 2\n");
+        write("worse.bad.yaml", "# namespace: 1177\n# on: base\n# expects: too bad\n# expects: really\nb: 2\n");
         let cases = all(&directory).unwrap();
         assert_eq!(cases.iter().map(|case| &*case.name).collect::<Vec<_>>(), ["base", "worse"]);
         assert_eq!(cases[0].expectation, Expectation::Golden(directory.join("base.golden.yaml")));
         assert_eq!(cases[1].expectation, Expectation::Refusal(vec!["too bad".to_owned(), "really".to_owned()]));
         let layers = ["charts/rivmesh/values-production.yaml".into(), directory.join("base.values.yaml")];
         assert_eq!(cases[0].layers, layers);
+        assert_eq!(
+            [&cases[0].release, &cases[1].release],
+            [&Release::new("rivmesh", "rivmesh"), &Release::new("rivmesh", "1177")]
+        );
         assert_eq!(cases[1].layers[..2], layers);
         write("silent.bad.yaml", "b: 2\n");
         assert!(all(&directory).unwrap_err().to_string().contains("expects nothing"));

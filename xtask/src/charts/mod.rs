@@ -11,6 +11,7 @@ mod metrics;
 mod pods;
 mod render;
 mod settings;
+mod texts;
 pub(crate) mod values;
 mod wiring;
 
@@ -26,7 +27,7 @@ use case::{Case, Expectation, Helm};
 use render::Render;
 
 /// What must hold in every render.
-const RULES: [fn(&Render) -> Vec<String>; 14] = [
+const RULES: [fn(&Render) -> Vec<String>; 15] = [
     pods::restricted,
     pods::tokens,
     pods::volumes,
@@ -41,6 +42,7 @@ const RULES: [fn(&Render) -> Vec<String>; 14] = [
     access::bindings,
     access::internal_listeners,
     access::kept_by_the_operator,
+    texts::quoted,
 ];
 
 /// Renders every case and judges it. With `update` the golden files are written anew instead of compared.
@@ -55,7 +57,7 @@ pub(crate) fn check(update: bool) -> Result<Outcome> {
     for case in &cases {
         match (&case.expectation, helm.template(case)?) {
             (Expectation::Golden(path), Ok(text)) => {
-                let render = Render::parse(&text, &case.values()?)?;
+                let render = Render::parse(&text, &case.values()?, &case.release)?;
                 verdict(
                     &mut outcome,
                     &case.name,
@@ -112,8 +114,12 @@ fn verdict(outcome: &mut Outcome, what: &str, problems: impl IntoIterator<Item =
 
 /// What a person who has just installed must be told, and is not.
 fn unsaid(render: &Render, notes: &str) -> Option<String> {
-    let what = if render.has_kind("Pod") { "helm test --namespace rivmesh" } else { "`helm test` has nothing to run" };
-    (!notes.contains(what)).then(|| format!("NOTES.txt does not say \"{what}\":\n{notes}"))
+    let what = if render.has_kind("Pod") {
+        format!("helm test --namespace {} --logs {}", render.release.namespace, render.release.name)
+    } else {
+        "`helm test` has nothing to run".to_owned()
+    };
+    (!notes.contains(&what)).then(|| format!("NOTES.txt does not say \"{what}\":\n{notes}"))
 }
 
 fn broken_rules(render: &Render) -> Vec<String> {
@@ -163,7 +169,7 @@ fn orphans(cases: &[Case]) -> Result<Vec<String>> {
 fn definitions(renders: &[Render]) -> Result<Vec<String>> {
     let mut expected = Vec::new();
     for entry in fs::read_dir(root().join("crds/yaml"))? {
-        expected.extend(Render::parse(&fs::read_to_string(entry?.path())?, "")?.objects);
+        expected.extend(render::objects(&fs::read_to_string(entry?.path())?)?);
     }
     let mut problems = Vec::new();
     for render in renders.iter().filter(|render| render.has_kind("CustomResourceDefinition")) {
@@ -189,7 +195,7 @@ mod tests {
         let cases = case::all(&testdata()).unwrap();
         let case = cases.iter().find(|case| case.name == name).unwrap();
         let Expectation::Golden(path) = &case.expectation else { panic!("{name} is refused") };
-        Render::parse(&fs::read_to_string(path).unwrap(), &case.values().unwrap()).unwrap()
+        Render::parse(&fs::read_to_string(path).unwrap(), &case.values().unwrap(), &case.release).unwrap()
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
+use super::case::Release;
+
 /// What a chart became.
 #[derive(Debug, Clone)]
 pub(super) struct Render {
     pub(super) objects: Vec<Value>,
+    pub(super) release: Release,
     /// The text of the user's values: what is named in it exists already.
     named: String,
 }
@@ -20,15 +23,22 @@ pub(super) struct Pod<'r> {
     pub(super) spec: &'r Value,
 }
 
+/// The documents of a render.
+///
+/// # Errors
+/// When it is not YAML.
+pub(super) fn objects(text: &str) -> Result<Vec<Value>> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("what helm rendered is not YAML")?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
 impl Render {
-    /// Reads the documents of a render.
+    /// What helm made of a release with these values.
     ///
     /// # Errors
     /// When it is not YAML.
-    pub(super) fn parse(text: &str, values: &str) -> Result<Self> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("what helm rendered is not YAML")?;
-        let objects = documents.into_iter().filter(|document| !document.is_null()).collect();
-        Ok(Self { objects, named: values.to_owned() })
+    pub(super) fn parse(text: &str, values: &str, release: &Release) -> Result<Self> {
+        Ok(Self { objects: objects(text)?, release: release.clone(), named: values.to_owned() })
     }
 
     /// Kind, namespace and name, for a sentence.
@@ -154,7 +164,8 @@ pub(super) mod tests {
 
     #[test]
     fn names_are_whole_words() {
-        let render = Render::parse("", "secret: a-name\nother: b.c # d").unwrap();
+        let values = "secret: a-name\nother: b.c # d";
+        let render = Render::parse("", values, &Release::new("rivmesh", "rivmesh")).unwrap();
         assert!(["a-name", "b.c", "secret"].iter().all(|name| render.is_named(name)));
         assert!(["a", "name", "b"].iter().all(|name| !render.is_named(name)));
     }

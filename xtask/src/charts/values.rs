@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// Forms that many values have: how the page calls them, and what they are.
-const FORMS: [(&str, &str, &str); 13] = [
+const FORMS: [(&str, &str, &str); 14] = [
     (
         "reference",
         "reference",
@@ -98,6 +98,11 @@ const FORMS: [(&str, &str, &str); 13] = [
     ("quantity", "quantity", "as in Kubernetes: `500m`, `1Gi`"),
     ("name", "name", "the name of an object of the release's namespace"),
     ("labels", "map of texts", "keys and texts, as in `labels` and `annotations`"),
+    (
+        "addedLabels",
+        "map of labels",
+        "keys and texts; `helm.sh/chart` and the labels of `app.kubernetes.io/` that the chart sets itself cannot be among them",
+    ),
     ("ids", "list of ids", "HSA-ids"),
     ("cidrs", "list of networks", "as `10.0.0.0/8`"),
     ("peers", "list of peers", "as `from` and `to` of a NetworkPolicy: `ipBlock`, `podSelector`, `namespaceSelector`"),
@@ -119,7 +124,8 @@ fn page(schema: &str, values: &str) -> Result<String> {
         "# Values of the chart\n\n\
          <!-- Rendered from charts/rivmesh/values.schema.json and values.yaml. `cargo xtask gen` writes it anew. -->\n\n\
          What `helm install` takes with `--values` or `--set`. An unknown value is an error, so that a misspelt one never silently does\n\
-         nothing. `charts/rivmesh/values.yaml` explains more; `values-production.yaml` and `values-test.yaml` beside it are starting points.\n\n\
+         nothing. `charts/rivmesh/values.yaml` explains more; `values-production.yaml` and `values-test.yaml` beside it are starting points, and\n\
+         `values-openshift.yaml` is added on OpenShift.\n\n\
          | form | means |\n|---|---|\n",
     );
     for (_, form, meaning) in FORMS.iter().filter(|(_, _, meaning)| !meaning.is_empty()) {

@@ -16,9 +16,10 @@ pub(super) fn unique(render: &Render) -> Vec<String> {
     for object in &render.objects {
         let name = Render::name(object);
         let kind = object["kind"].as_str().unwrap_or_default();
-        if !matches!(&object["metadata"]["namespace"], Value::Null) && object["metadata"]["namespace"] != "rivmesh" {
-            let watched = name.ends_with(":watch")
-                && object["metadata"]["namespace"].as_str().is_some_and(|namespace| render.is_named(namespace));
+        let namespace = &object["metadata"]["namespace"];
+        if !namespace.is_null() && *namespace != *render.release.namespace {
+            let watched =
+                name.ends_with(":watch") && namespace.as_str().is_some_and(|namespace| render.is_named(namespace));
             if !watched {
                 problems.push(format!("{name} is in a namespace that is not the release's"));
             }
@@ -83,7 +84,7 @@ pub(super) fn selectors(render: &Render) -> Vec<String> {
         let peers = rules.flat_map(|rule| items(&rule["from"]).iter().chain(items(&rule["to"])));
         // Peers outside the release are the user's.
         let ours = peers.map(|peer| &peer["podSelector"]["matchLabels"]);
-        selectors.extend(ours.filter(|labels| labels["app.kubernetes.io/instance"] == "rivmesh"));
+        selectors.extend(ours.filter(|labels| labels["app.kubernetes.io/instance"] == *render.release.name));
         let misses = selectors.iter().filter(|selector| !finds(selector));
         problems.extend(misses.map(|selector| format!("{} selects no pod: {selector}", Render::name(object))));
     }

@@ -13,7 +13,7 @@ platform:
 listeners:
 {{- range $name, $listener := .Values.listeners }}
 {{- if $listener }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   address: "{{ $.Values.bindAddress }}:{{ $listener.port }}"
   kind: {{ $listener.kind | default "consumers" }}
   {{- with $listener.pathPrefixes }}

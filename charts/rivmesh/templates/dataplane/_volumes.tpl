@@ -2,14 +2,14 @@
 {{- define "rivmesh.tableVolume" -}}
 {{- if eq .storage "existingClaim" -}}
 persistentVolumeClaim:
-  claimName: {{ .existingClaim }}
+  claimName: {{ .existingClaim | quote }}
 {{- else if eq .storage "ephemeral" -}}
 ephemeral:
   volumeClaimTemplate:
     spec:
       accessModes: [ReadWriteOnce]
       {{- with .storageClassName }}
-      storageClassName: {{ . }}
+      storageClassName: {{ . | quote }}
       {{- end }}
       resources:
         requests: {storage: {{ .size }}}

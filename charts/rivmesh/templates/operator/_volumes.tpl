@@ -3,7 +3,7 @@
 {{- with include "rivmesh.operatorCertificate" .root }}
 - name: tls
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 0440
     items:
     - {key: tls.crt, path: tls.crt}
@@ -18,7 +18,7 @@
 {{- end }}
 {{- range include "rivmesh.hsaClaims" .root | fromJsonArray }}
 - name: hsa-{{ . }}
-  persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
 {{- end }}
 {{- end }}
 

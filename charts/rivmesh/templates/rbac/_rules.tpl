@@ -1,5 +1,5 @@
 {{- define "rivmesh.operatorSubject" -}}
-{kind: ServiceAccount, name: {{ include "rivmesh.serviceAccount" (list $ "operator") }}, namespace: {{ .Release.Namespace }}}
+{kind: ServiceAccount, name: {{ include "rivmesh.serviceAccount" (list $ "operator") | quote }}, namespace: {{ .Release.Namespace | quote }}}
 {{- end }}
 
 {{- /* What the operator may do where it watches: read the three kinds, write their status, tell events. It never changes a spec. */ -}}
