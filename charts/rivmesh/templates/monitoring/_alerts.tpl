@@ -9,6 +9,7 @@ matters, the expression also asks whether the series is new.
 {{- /* What Prometheus fills in, so that the sentences below stay readable. */}}
 {{- $certificate := "{{ $labels.certificate }}" }}
 {{- $crl := "{{ $labels.crl }}" }}
+{{- $file := "{{ $labels.file }}" }}
 {{- $pod := "{{ $labels.pod }}" }}
 {{- $kind := "{{ $labels.kind }}" }}
 {{- $contract := "{{ $labels.contract }}" }}
@@ -133,8 +134,8 @@ matters, the expression also asks whether the series is new.
   annotations:
     summary: "{{ $certificate }} expires in {{ $time }}"
     description: >-
-      Renew it and replace it in its Secret; dataplanes follow without a restart. An authority that expires is replaced in its ConfigMap or Secret,
-      beside the old one.
+      Renew it and replace it in its Secret; dataplanes follow without a restart. The successor of an authority is put into its ConfigMap or
+      Secret beside the old one; take the old one out before it ends. The time is that of the certificate in the file that ends first.
 - alert: RivmeshCertificateExpiresSoon
   expr: min by (certificate) (rivmesh_certificate_expires_in_seconds{ {{- $ns -}} }) < {{ mul $value.certificateDays 8640 }}
   for: 5m
@@ -142,7 +143,8 @@ matters, the expression also asks whether the series is new.
   annotations:
     summary: "{{ $certificate }} expires in {{ $time }}"
     description: >-
-      When it has, calls fail: of all consumers, or to all producers, depending on whose it is. Renew it now.
+      When it has, calls fail: of all consumers, or to all producers, depending on whose it is. Renew it now. An authority whose successor stands
+      beside it in the file already may end without harm once nobody has a certificate of it: take it out, and this alert ends.
 - alert: RivmeshOperatorCertificateExpires
   expr: min by (certificate) (rivmesh_operator_certificate_expires_in_seconds{ {{- $ns -}} }) < 86400
   for: 15m
@@ -169,6 +171,18 @@ matters, the expression also asks whether the series is new.
     description: >-
       It counts until the listener's staleGrace is over; then every client of that authority is refused. Get a newer one, or, after a decision of
       whoever answers for security, raise staleGrace.
+{{- if .Values.crlFetcher.enabled }}
+- alert: RivmeshCrlFetchFails
+  expr: max by (pod, file) (rivmesh_crl_fetch_failing{ {{- $ns -}} }) == 1
+  for: 30m
+  labels: {severity: warning}
+  annotations:
+    summary: "Revocation list {{ $file }} cannot be fetched by {{ $pod }}"
+    description: >-
+      The last good list stays in force until it is out of date; a new pod without one does not start. The log of the container crl-fetcher says
+      why, and so does the label reason of rivmesh_crl_fetch_failures_total: most often the URL in crlFetcher.sources, the way out
+      (networkPolicy.revocationLists, a proxy), or an authority that is missing in crlFetcher.trust.
+{{- end }}
 {{- if $value.autoscalerAtMaximum }}
 - alert: RivmeshAutoscalerAtMaximum
   expr: |-
