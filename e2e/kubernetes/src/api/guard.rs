@@ -138,7 +138,10 @@ async fn a_deletion_object_by_object_is_held_through_a_restart(world: &World) ->
     delete(&namespace, (rows - AT_A_TIME..rows).map(name)).await?;
     for operator in &operators {
         until_held(operator).await?;
-        ensure!(operator.metric("rivmesh_operator_table_rows", "kind=\"routes\"")? > 279.5, "what it holds is in force");
+        ensure!(
+            operator.metric("rivmesh_operator_table_rows", "kind=\"routes\"")? > 279.5,
+            "what it holds is in force"
+        );
     }
 
     // Against the table in force it is a small loss; a process that starts now must know what there was before.
