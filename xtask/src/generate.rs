@@ -42,20 +42,9 @@ const GENERATORS: [Generator; 4] = [
     },
     Generator {
         what: "reference pages",
+        // Of all crates, as the tests are built: with fewer, dependencies have fewer features and are built twice.
         by: By::CargoWith(
-            &[
-                "test",
-                "--quiet",
-                "-p",
-                "rivmesh-dataplane",
-                "-p",
-                "rivmesh-operator",
-                "-p",
-                "rivmesh",
-                "--lib",
-                "--bins",
-                "the_page_of",
-            ],
+            &["test", "--quiet", "--workspace", "--lib", "--bins", "the_page_of"],
             "RIVMESH_UPDATE_PAGES",
         ),
         outputs: &[
