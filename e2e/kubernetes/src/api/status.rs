@@ -63,8 +63,9 @@ async fn an_object_tells_what_is_wrong_with_it(world: &World) -> Result<()> {
     let namespace = world.namespace("verdicts").await?;
     let operator = namespace.ready_operator("operator-a").await?;
     let _dataplane = namespace.ready_dataplane("proxy-a", &operator).await?;
-    namespace.apply(&route("older", &["SE1-A"], "https://one.example/x")).await?;
-    namespace.until_ready("older").await?;
+    // The oldest wins, of one second the first by name.
+    namespace.apply(&route("an-older", &["SE1-A"], "https://one.example/x")).await?;
+    namespace.until_ready("an-older").await?;
     namespace.apply(&route("partly", &["SE1-A", "SE1-B"], "https://two.example/x")).await?;
     namespace.apply(&route("not-at-all", &["SE1-A"], "https://three.example/x")).await?;
     namespace.apply(&route("insecure", &["SE1-I"], "http://four.example/x")).await?;
@@ -74,7 +75,7 @@ async fn an_object_tells_what_is_wrong_with_it(world: &World) -> Result<()> {
     let accepted = ConditionType::Accepted;
     let entry = |name: &'static str| (Kind::RoutingEntry, name);
     let message = namespace.until(entry("partly"), accepted, True, Reason::PartiallyAccepted).await?;
-    ensure!(message.contains("older") && message.contains("1 of 2"), "{message}");
+    ensure!(message.contains("an-older") && message.contains("1 of 2"), "{message}");
     namespace.until(entry("partly"), ConditionType::Ready, False, Reason::PartiallyAccepted).await?;
     let status = namespace.status(Kind::RoutingEntry, "partly").await?;
     ensure!(status.rows.total == 2 && status.rows.rejected == 1, "{:?}", status.rows);
@@ -83,11 +84,11 @@ async fn an_object_tells_what_is_wrong_with_it(world: &World) -> Result<()> {
     namespace.until(entry("insecure"), accepted, False, Reason::InsecureEndpoint).await?;
     namespace.until(entry("suspended"), ConditionType::Programmed, True, Reason::Programmed).await?;
     let refs = ConditionType::ResolvedRefs;
-    namespace.until(entry("older"), refs, False, Reason::UnknownContract).await?;
+    namespace.until(entry("an-older"), refs, False, Reason::UnknownContract).await?;
     namespace.apply(&contract("contract", crate::objects::CONTRACT)).await?;
-    namespace.until(entry("older"), refs, True, Reason::ResolvedRefs).await?;
+    namespace.until(entry("an-older"), refs, True, Reason::ResolvedRefs).await?;
     // The rival goes, and the row that lost comes into force by itself.
-    namespace.delete(Kind::RoutingEntry, "older").await?;
+    namespace.delete(Kind::RoutingEntry, "an-older").await?;
     namespace.delete(Kind::RoutingEntry, "not-at-all").await?;
     namespace.until_ready("partly").await?;
     // Only failures are events.
