@@ -2,6 +2,7 @@
 //! other replicas say, whether a token is good, and where the few things are kept that must outlive a process.
 
 pub mod admission;
+mod again;
 mod alarms;
 mod baseline;
 mod certificate;

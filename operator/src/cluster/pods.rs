@@ -11,6 +11,7 @@ use kube::runtime::{WatchStreamExt, reflector::Lookup};
 use kube::{Api, Client};
 use tracing::warn;
 
+use super::again::Again;
 use crate::ledger::Ledger;
 
 /// The label by which a slice says whose it is.
@@ -20,7 +21,7 @@ const SERVICE: &str = "kubernetes.io/service-name";
 pub(crate) async fn follow(client: Client, namespace: String, service: String, ledger: Arc<Ledger>) {
     let slices: Api<EndpointSlice> = Api::namespaced(client, &namespace);
     let config = watcher::Config::default().labels(&format!("{SERVICE}={service}"));
-    let mut events = watcher(slices, config).default_backoff().boxed();
+    let mut events = watcher(slices, config).backoff(Again::default()).boxed();
     let mut slices = Slices::default();
     while let Some(event) = events.next().await {
         match event {

@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::warn;
 
+use super::again::Again;
 use super::pace::Pace;
 use super::{Replica, describe};
 use crate::ledger::Ledger;
@@ -187,7 +188,7 @@ impl Replicas {
 
 async fn read(leases: Api<Lease>, replica: &Replica, ledger: &Ledger) {
     let config = watcher::Config::default().labels(&format!("{LABEL}={}", replica.name));
-    let mut events = watcher(leases, config).default_backoff().boxed();
+    let mut events = watcher(leases, config).backoff(Again::default()).boxed();
     let mut replicas = Replicas::new(&replica.pod);
     let mut heard = false;
     let mut ticks = interval(LOOK);

@@ -24,6 +24,8 @@ const WATCH: Duration = Duration::from_secs(120);
 /// How long a watch may be overdue, and how long a server may be silent where it has something to say: before it answers,
 /// and in the middle of a list.
 const OVERDUE: Duration = Duration::from_secs(15);
+/// The longest wait after a failure: after an outage, what was changed meanwhile waits for the list.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A watch that has lived for this long, or has told anything, is no sign of trouble when it ends.
 const STEADY: Duration = Duration::from_secs(5);
 /// Objects in a page of a list.
@@ -33,7 +35,8 @@ const LIST_END: &str = "k8s.io/initial-events-end";
 
 /// Lists and watches for ever, telling everything to `out` under the stream's name; ends when nobody listens.
 pub(super) async fn follow<C: Catalogued>(name: Arc<str>, api: Api<Slim<C>>, out: mpsc::Sender<(Arc<str>, Heard)>) {
-    let mut follower = Follower { name, api, out, streams_lists: true, backoff: Backoff::default() };
+    let mut follower =
+        Follower { name, api, out, streams_lists: true, backoff: Backoff::between(Backoff::FIRST, LONGEST_WAIT) };
     // Ends with an error only.
     while !matches!(follower.list_and_watch().await, Err(Broken::NobodyListens)) {}
 }
