@@ -42,6 +42,8 @@ part_kube-controller-manager() {
         --kubeconfig "$STATE/kube-controller-manager.kubeconfig"
         --bind-address 127.0.0.1
         --leader-elect=false # one instance: do not wait for a lease
+        # The only node: who takes it for lost when the API server was away takes the endpoints of every Service with it.
+        --node-monitor-grace-period=300s
         --use-service-account-credentials
         --service-account-private-key-file "$PKI/service-account.key"
         --root-ca-file "$PKI/ca.crt" # into every namespace's kube-root-ca.crt
