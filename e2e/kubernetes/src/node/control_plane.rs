@@ -20,6 +20,7 @@ const RETURN: Duration = Duration::from_secs(150);
 
 async fn the_api_server_is_down(world: &World) -> Result<()> {
     let operators = world.region.pods(Half::Operator).await?;
+    let service = world.cluster.kubectl(&["get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}"])?;
     world.cluster.stop("kube-apiserver")?;
     until("operators see that it is gone", Duration::from_secs(90), async || {
         for pod in &operators {
@@ -30,7 +31,6 @@ async fn the_api_server_is_down(world: &World) -> Result<()> {
     })
     .await?;
     world.cluster.start("kube-apiserver")?;
-    let service = world.cluster.kubectl(&["get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}"])?;
     until("pods reach it again", RETURN, async || {
         tokio::net::TcpStream::connect((service.as_str(), 443)).await?;
         Ok(())
