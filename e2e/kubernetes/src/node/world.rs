@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rivmesh_crds::{ConditionStatus, ConditionType, Kind};
 use rivmesh_e2e::pki::{ALLOWED, Pki};
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::cluster::{Cluster, FIRST, SECOND};
 use super::release::{Certificates, Release};
 use crate::objects::{condition, grant, route};
-use crate::suite::until;
-use crate::traffic::{Call, Identity, Producer, Rate, Traffic};
+use crate::suite::{PATIENCE, until};
+use crate::traffic::{Call, Identity, Producer, Rate, Traffic, call_once};
 
 /// The address that traffic calls.
 const ADDRESS: &str = "SE2329990001-LOAD";
@@ -96,7 +96,17 @@ impl World {
         self.route_to("one").await?;
         self.region.until_true(Kind::RoutingEntry, ROUTE, ConditionType::Ready).await?;
         self.region.until_true(Kind::CallAuthorization, "traffic", ConditionType::Ready).await?;
-        let traffic = Traffic::start(self.region.consumers().await?, self.consumer()?, self.call(), Rate::STEADY);
+        let (target, consumer) = (self.region.consumers().await?, self.consumer()?);
+        // kube-proxy gives a Service its first endpoint in two steps, and what is sent between them is never answered.
+        until("the Service takes calls", PATIENCE, async || {
+            let call = self.call();
+            let answer = call_once(target, &consumer, &call, 0, None);
+            let answer =
+                tokio::time::timeout(Duration::from_secs(1), answer).await.context("no answer within a second")?;
+            answer.map(drop).map_err(|failure| anyhow!("{:?}: {}", failure.stage, failure.what))
+        })
+        .await?;
+        let traffic = Traffic::start(target, consumer, self.call(), Rate::STEADY);
         self.traffic.set(traffic).ok().context("the platform is installed once")
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 /// How many failures are kept in full; all are counted.
-const KEPT: usize = 200;
+const KEPT: usize = 1000;
 
 /// How far a call got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +26,8 @@ pub(crate) enum Stage {
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) stage: Stage,
-    /// When it was noticed.
-    pub(crate) at: Instant,
+    /// When the call began.
+    pub(crate) began: Instant,
     pub(crate) what: String,
 }
 
@@ -85,9 +85,9 @@ impl Account {
     pub(crate) fn expect_none_lost(&self) -> Result<()> {
         if self.failed > 0 {
             let mut text = format!("{} of {} calls were lost:", self.failed, self.failed + self.total());
-            let first = self.failures.first().map(|failure| failure.at);
+            let first = self.failures.iter().map(|failure| failure.began).min();
             for failure in self.failures.iter().take(10) {
-                let after = first.map_or(0.0, |first| failure.at.duration_since(first).as_secs_f64());
+                let after = first.map_or(0.0, |first| failure.began.saturating_duration_since(first).as_secs_f64());
                 text += &format!("\n  +{after:.3} s, {:?}: {}", failure.stage, failure.what);
             }
             bail!(text);
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(ledger.oldest_under_way(), Some(first));
         assert!(ledger.account.expect_none_lost().is_ok());
         let what = "reset".to_owned();
-        ledger.end(first, Err(Failure { stage: Stage::Exchange, at: Instant::now(), what }));
+        ledger.end(first, Err(Failure { stage: Stage::Exchange, began: Instant::now(), what }));
         let account = ledger.open();
         let error = account.expect_none_lost().expect_err("a call was lost").to_string();
         assert_eq!(error, "1 of 2 calls were lost:\n  +0.000 s, Exchange: reset");
@@ -189,12 +189,12 @@ mod tests {
         assert_eq!(account.losses().expect("all are known"), Losses { refused: 0, broken: 1 });
 
         let what = "VP009".to_owned();
-        let failure = Failure { stage: Stage::Answer, at: Instant::now(), what };
+        let failure = Failure { stage: Stage::Answer, began: Instant::now(), what };
         ledger.end(3, Err(failure.clone()));
         assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "another answer came: VP009"));
         ledger.open();
         (0..=KEPT)
             .for_each(|number| ledger.end(number as u64, Err(Failure { stage: Stage::Connect, ..failure.clone() })));
-        assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "201 calls were lost"));
+        assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "1001 calls were lost"));
     }
 }

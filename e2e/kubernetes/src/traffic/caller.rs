@@ -17,6 +17,7 @@ use rivmesh_loadgen::tls::{TlsOptions, Version};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
 use super::account::{Answered, Failure, Stage};
@@ -67,6 +68,24 @@ impl Call {
     }
 }
 
+/// One try to get an answer, which is given up after [`LIMIT`].
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    began: Instant,
+}
+
+impl Attempt {
+    /// What a stage comes to, if it does in time.
+    async fn in_time<T>(self, stage: Stage, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let late = |_| self.failure(stage, format!("no answer within {} s of the call", LIMIT.as_secs()));
+        timeout_at((self.began + LIMIT).into(), work).await.map_err(late)
+    }
+
+    fn failure(self, stage: Stage, what: String) -> Failure {
+        Failure { stage, began: self.began, what }
+    }
+}
+
 type Sender = SendRequest<Full<Bytes>>;
 
 /// Connections that are kept between calls.
@@ -109,9 +128,9 @@ impl Pool {
         self.idle().pop_front().filter(|kept| kept.generation == generation)
     }
 
-    async fn open(&self, target: SocketAddr, identity: &Identity) -> Result<Kept, Failure> {
+    async fn open(&self, target: SocketAddr, identity: &Identity, attempt: Attempt) -> Result<Kept, Failure> {
         let generation = self.generation.load(Ordering::Relaxed);
-        let sender = connect(target, identity).await?;
+        let sender = connect(target, identity, attempt).await?;
         self.open.fetch_add(1, Ordering::Relaxed);
         Ok(Kept { sender, generation, _counted: Counted(self.open.clone()) })
     }
@@ -131,17 +150,12 @@ pub(crate) async fn call_once(
     number: u64,
     pool: Option<&Pool>,
 ) -> Result<Answered, Failure> {
-    let began = Instant::now();
-    let attempt = async {
-        match pool {
-            Some(pool) => on_a_kept_connection(target, identity, call, number, pool).await,
-            None => on_its_own_connection(target, identity, call, number).await,
-        }
+    let attempt = Attempt { began: Instant::now() };
+    let answered = match pool {
+        Some(pool) => on_a_kept_connection(target, identity, call, number, pool, attempt).await?,
+        None => on_its_own_connection(target, identity, call, number, attempt).await?,
     };
-    let limit = tokio::time::timeout(LIMIT, attempt).await;
-    let answered =
-        limit.unwrap_or_else(|_| Err(failure(Stage::Exchange, format!("no answer within {} s", LIMIT.as_secs()))))?;
-    Ok(Answered { took: began.elapsed(), ..answered })
+    Ok(Answered { took: attempt.began.elapsed(), ..answered })
 }
 
 async fn on_its_own_connection(
@@ -149,12 +163,14 @@ async fn on_its_own_connection(
     identity: &Identity,
     call: &Call,
     number: u64,
+    attempt: Attempt,
 ) -> Result<Answered, Failure> {
-    let mut sender = connect(target, identity).await?;
+    let mut sender = connect(target, identity, attempt).await?;
     let mut request = call.request(number);
     request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    let answer = sender.send_request(request).await.map_err(|error| failure(Stage::Exchange, describe(&error)))?;
-    let (by, text) = judge(answer, call, number).await?;
+    let answer = attempt.in_time(Stage::Exchange, sender.send_request(request)).await?;
+    let answer = answer.map_err(|error| attempt.failure(Stage::Exchange, describe(&error)))?;
+    let (by, text) = judge(answer, call, number, attempt).await?;
     Ok(Answered { by, text, took: Duration::ZERO, found_closed: 0 })
 }
 
@@ -164,18 +180,19 @@ async fn on_a_kept_connection(
     call: &Call,
     number: u64,
     pool: &Pool,
+    attempt: Attempt,
 ) -> Result<Answered, Failure> {
     let mut request = call.request(number);
     let mut found_closed = 0;
     loop {
         let mut kept = match pool.take() {
             Some(kept) => kept,
-            None => pool.open(target, identity).await?,
+            None => pool.open(target, identity, attempt).await?,
         };
-        match kept.sender.try_send_request(request).await {
+        match attempt.in_time(Stage::Exchange, kept.sender.try_send_request(request)).await? {
             Ok(answer) => {
-                let (by, text) = judge(answer, call, number).await?;
-                if kept.sender.ready().await.is_ok() {
+                let (by, text) = judge(answer, call, number, attempt).await?;
+                if attempt.in_time(Stage::Exchange, kept.sender.ready()).await?.is_ok() {
                     pool.idle().push_back(kept);
                 }
                 return Ok(Answered { by, text, took: Duration::ZERO, found_closed });
@@ -183,7 +200,7 @@ async fn on_a_kept_connection(
             Err(mut error) => {
                 // Only when nothing has been written does the request come back.
                 let Some(unsent) = error.take_message() else {
-                    return Err(failure(Stage::Exchange, describe(error.error())));
+                    return Err(attempt.failure(Stage::Exchange, describe(error.error())));
                 };
                 found_closed += 1;
                 request = unsent;
@@ -192,14 +209,16 @@ async fn on_a_kept_connection(
     }
 }
 
-async fn connect(target: SocketAddr, identity: &Identity) -> Result<Sender, Failure> {
-    let tcp = TcpStream::connect(target).await.map_err(|error| failure(Stage::Connect, error.to_string()))?;
-    tcp.set_nodelay(true).map_err(|error| failure(Stage::Connect, error.to_string()))?;
+async fn connect(target: SocketAddr, identity: &Identity, attempt: Attempt) -> Result<Sender, Failure> {
+    let tcp = attempt.in_time(Stage::Connect, TcpStream::connect(target)).await?;
+    let tcp = tcp.map_err(|error| attempt.failure(Stage::Connect, error.to_string()))?;
+    tcp.set_nodelay(true).map_err(|error| attempt.failure(Stage::Connect, error.to_string()))?;
     let name = ServerName::try_from(PLATFORM).expect("the platform's name is a host name");
-    let tls = TlsConnector::from(identity.0.clone()).connect(name, tcp).await;
-    let tls = tls.map_err(|error| failure(Stage::Handshake, error.to_string()))?;
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(tls)).await.map_err(|error| failure(Stage::Handshake, describe(&error)))?;
+    let tls = attempt.in_time(Stage::Handshake, TlsConnector::from(identity.0.clone()).connect(name, tcp)).await?;
+    let tls = tls.map_err(|error| attempt.failure(Stage::Handshake, error.to_string()))?;
+    let (sender, connection) = http1::handshake(TokioIo::new(tls))
+        .await
+        .map_err(|error| attempt.failure(Stage::Handshake, describe(&error)))?;
     // How it ends shows in the calls on it.
     tokio::spawn(connection);
     Ok(sender)
@@ -210,14 +229,17 @@ async fn judge(
     answer: hyper::Response<hyper::body::Incoming>,
     call: &Call,
     number: u64,
+    attempt: Attempt,
 ) -> Result<(&'static str, String), Failure> {
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
-    let body = body.map_err(|error| failure(Stage::Exchange, format!("within the answer: {error}")))?.to_bytes();
+    let body = attempt.in_time(Stage::Exchange, Limited::new(answer.into_body(), LARGEST_ANSWER).collect()).await?;
+    let body =
+        body.map_err(|error| attempt.failure(Stage::Exchange, format!("within the answer: {error}")))?.to_bytes();
     let text = String::from_utf8_lossy(&body);
     let from = |producer: &&&'static str| text.contains(&format!("<from>{producer}</from>"));
-    let wrong =
-        |why: &str| failure(Stage::Answer, format!("{why}: {status} {}", text.chars().take(600).collect::<String>()));
+    let wrong = |why: &str| {
+        attempt.failure(Stage::Answer, format!("{why}: {status} {}", text.chars().take(600).collect::<String>()))
+    };
     if status != StatusCode::OK {
         return Err(wrong("refused"));
     }
@@ -228,10 +250,6 @@ async fn judge(
         Some(by) => Ok((by, text.into_owned())),
         None => Err(wrong("from the wrong producer")),
     }
-}
-
-fn failure(stage: Stage, what: String) -> Failure {
-    Failure { stage, at: Instant::now(), what }
 }
 
 /// An error with its causes: hyper's own text does not tell them.
