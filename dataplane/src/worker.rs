@@ -4,10 +4,11 @@
 
 use crate::connection;
 use crate::control::Shared;
+use crate::telemetry::log::Lane;
 use crate::telemetry::metrics::ProducerMetrics;
 use crate::upstream::{Endpoint, Pool};
+use hashbrown::HashMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -27,6 +28,8 @@ const MAX_CACHED_ENDPOINTS: usize = 10_000;
 /// What the connections of one thread share.
 pub(crate) struct Worker {
     pub shared: Arc<Shared>,
+    /// Where its calls are logged.
+    pub log: Lane,
     pub pool: Pool,
     endpoints: RefCell<HashMap<String, Callable>>,
 }
@@ -97,7 +100,8 @@ pub(crate) fn start(index: usize, shared: Arc<Shared>) -> io::Result<(Handle, Jo
 }
 
 async fn run(shared: Arc<Shared>, mut accepted: UnboundedReceiver<Accepted>, open: Arc<AtomicUsize>) {
-    let worker = Rc::new(Worker { shared, pool: Pool::default(), endpoints: RefCell::default() });
+    let log = shared.log.lane();
+    let worker = Rc::new(Worker { shared, log, pool: Pool::default(), endpoints: RefCell::default() });
     let sweeper = tokio::task::spawn_local(sweep(worker.clone()));
     let tasks = tokio_util::task::TaskTracker::new();
     while let Some(Accepted { tcp, peer, listener }) = accepted.recv().await {

@@ -66,7 +66,7 @@ pub fn shard(data: &[u8]) {
 fn ask(table: &Table, consumer: &str, contract: &str, address: &str, profile: &str) {
     let query = Query { consumer, contract, address, profile, now: 1_800_000_000 };
     let switches = Switches::default();
-    let _ = (table.decide(&query, &switches), table.explain(&query, &switches), table.trail(&query, &switches));
+    let _ = (table.explain(&query, &switches), table.decide_and_trail(&query, &switches));
 }
 
 /// A manifest that can be read is written as it was, names its environment in few bytes, and is the same table in every

@@ -91,13 +91,20 @@ pub enum Level {
     Legacy(u8),
 }
 
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Level {
+    /// The mark in a trail.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
             Self::Explicit | Self::Legacy(_) => "(leaf)",
             Self::Ancestor(_) => "(parent)",
             Self::Default => "(default)",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

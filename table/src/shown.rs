@@ -5,6 +5,10 @@ use rivmesh_crds::limits;
 
 /// The text with control characters escaped, cut to the length that an id may have.
 pub(crate) fn shown(text: &str) -> String {
+    // Nearly every text, and this comes with every call.
+    if text.len() <= limits::ID_LENGTH as usize && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let escape = |character: char| -> Box<dyn Iterator<Item = char>> {
         match character {
             '"' | '\'' | '\\' => Box::new(std::iter::once(character)),

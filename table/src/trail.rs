@@ -2,15 +2,15 @@
 //! goes over to the next kind of address (`id,(parent),p1,SE,(default),*`), up to the hit.
 
 use crate::Table;
-use crate::lookup::{Level, Observer, Query, Search, Switches, look_up};
+use crate::lookup::{Decision, Level, Observer, Query, Search, Switches, look_up};
 use crate::shown::shown;
 
 impl Table {
-    /// The trails of routing and of authorisation.
-    pub fn trail(&self, query: &Query<'_>, switches: &Switches) -> (String, String) {
+    /// Decides on a call, and tells the trails of routing and of authorisation.
+    pub fn decide_and_trail(&self, query: &Query<'_>, switches: &Switches) -> (Decision<'_>, String, String) {
         let mut trails = Trails::default();
-        look_up(self, query, switches, &mut trails);
-        (trails.routing.text, trails.authorization.text)
+        let decision = look_up(self, query, switches, &mut trails);
+        (decision, trails.routing.text, trails.authorization.text)
     }
 }
 
@@ -42,10 +42,9 @@ impl Trail {
         let mark = match (level, self.last) {
             (Level::Explicit, _) | (Level::Ancestor(_), Some(Level::Ancestor(_))) => None,
             (Level::Legacy(_), Some(_)) => None,
-            (level, _) => Some(level.to_string()),
+            (level, _) => Some(level.as_str()),
         };
-        let address = shown(address);
-        for part in mark.as_deref().into_iter().chain([address.as_str()]) {
+        for part in mark.into_iter().chain([&*shown(address)]) {
             if !self.text.is_empty() {
                 self.text.push(',');
             }

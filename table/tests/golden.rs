@@ -268,7 +268,7 @@ impl Question {
             profile: self.profile.as_deref().unwrap_or("rivtabp21"),
             now: at.parse::<jiff::Timestamp>().expect("an instant").as_second(),
         };
-        let (routing, authorization) = table.trail(&query, switches);
+        let (_, routing, authorization) = table.decide_and_trail(&query, switches);
         let decision = table.decide(&query, switches);
         Answer {
             route: told_route(&decision),

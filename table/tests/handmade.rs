@@ -137,7 +137,7 @@ fn a_tree_that_goes_in_circles_ends_at_the_root() {
     let level = decision.route.expect("found at the root").level;
     assert_eq!(level, Level::Ancestor(32));
     assert_eq!(decision.authorization.map(|grant| grant.level), Ok(Level::Default));
-    let (trail, _) = table.trail(&query("SE1", "rivtabp21"), &Switches::default());
+    let (_, trail, _) = table.decide_and_trail(&query("SE1", "rivtabp21"), &Switches::default());
     assert_eq!(trail.split(',').count(), 34, "{trail}");
     let nobody = Query { consumer: "SE9-X", ..query("SE1", "rivtabp21") };
     assert!(!table.explain(&nobody, &Switches::default()).to_string().is_empty(), "explaining ends too");
@@ -185,7 +185,7 @@ fn long_and_foreign_addresses_only_reach_the_default() {
     let table = with_routes(vec![route("*", "rivtabp21", "https://all")]);
     for address in ["å".repeat(40_000).as_str(), "\u{1f3e5}", "a", ""] {
         assert_eq!(decided(&table, address, "rivtabp21"), Ok(("https://all", "rivtabp21")));
-        let (trail, _) = table.trail(&query(address, "rivtabp21"), &Switches::default());
+        let (_, trail, _) = table.decide_and_trail(&query(address, "rivtabp21"), &Switches::default());
         assert!(trail.len() < 1_000, "a trail is a part of a log line");
     }
 }

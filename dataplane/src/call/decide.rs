@@ -52,8 +52,8 @@ pub(super) fn decide<'t>(
     let query =
         Query { consumer: &caller.id, contract: contract.unwrap_or(""), address, profile: profile.as_str(), now };
     let switches = platform.switches();
-    let decision = table.decide(&query, &switches);
-    (record.routing_trail, record.authorization_trail) = table.trail(&query, &switches);
+    let decision;
+    (decision, record.routing_trail, record.authorization_trail) = table.decide_and_trail(&query, &switches);
 
     // 9. Before the authorisation: an unknown address is VP004 even to a caller without rights.
     let route = decision.route.map_err(|e| match e {
@@ -77,14 +77,15 @@ pub(super) fn decide<'t>(
         return Err(Failure::fault(Fault::profile_not_offered(contract, address, profile.as_str()), "profile"));
     }
     let rewrite_to = match Profile::from_name(route.profile) {
-        Some(spoken) if spoken == profile => None,
-        Some(other) => Some(other),
-        _ => {
+        Some(spoken) => {
+            record.profile_out = Some(spoken.as_str());
+            (spoken != profile).then_some(spoken)
+        }
+        None => {
             let fault = Fault::profile_unreachable(contract, address, profile.as_str());
             return Err(Failure::fault(fault, "profile"));
         }
     };
-    record.profile_out = Some(route.profile.to_owned());
 
     let timeout_ms = settings.as_ref().and_then(ContractSettings::timeout_ms);
     Ok(Plan {

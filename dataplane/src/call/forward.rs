@@ -194,7 +194,8 @@ fn write_request(call: &Call<'_>, line: &mut Line, outgoing: &Outgoing, said: &S
         user_agent: &upstream.user_agent,
         content_type: if outgoing.multipart { call.head.fields.first("content-type") } else { None },
     };
-    write_request_head(&mut line.producer.conn.output, &line.endpoint, call.head, outgoing.length, &added)
+    let output = &mut line.producer.conn.output;
+    write_request_head(output, outgoing.prefix.len(), &line.endpoint, call.head, outgoing.length, &added)
 }
 
 /// A connection to the first endpoint that has a free place and takes one. Endpoints that refused a moment ago are
@@ -327,12 +328,12 @@ async fn relay(
     let returned = Returned {
         status,
         correlation_id: &call.correlation_id,
-        producer_ms: called.elapsed().as_millis(),
+        producer_ms: called.elapsed().as_millis() as u64,
         close,
         http10: call.head.http10,
         content_type: back.content_type.as_deref(),
     };
-    let encoder = write_answer_head(&mut exchange.consumer.output, &answer, framing, &returned);
+    let encoder = write_answer_head(&mut exchange.consumer.output, prefix.len(), &answer, framing, &returned);
     pump.convert(back.recode);
     pump.send_as(encoder);
     pump.push(&prefix, &mut exchange.consumer.output).map_err(|e| Failure::BrokeOff { cause: e.to_string() })?;

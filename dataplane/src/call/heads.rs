@@ -9,6 +9,9 @@ use rivmesh_rivta::{forward_to_consumer, forward_to_producer};
 /// The content type of SOAP 1.1 in the only encoding that producers are sent (rules §2).
 const SOAP_CONTENT_TYPE: &str = "text/xml; charset=UTF-8";
 
+/// Room for what the platform adds to a head.
+const ADDED_ROOM: usize = 640;
+
 /// Names of the headers that the platform reads or writes (rules §2).
 pub(super) mod names {
     pub(in crate::call) const ORIGINAL_CONSUMER: &str = "x-rivta-original-serviceconsumer-hsaid";
@@ -28,21 +31,24 @@ pub(super) struct Added<'a> {
     pub correlation_id: Option<&'a str>,
     /// `x-vp-sender-id` and `x-vp-instance-id`, for internal producers only.
     pub internal: Option<(&'a str, &'a str)>,
-    pub traceparent: &'a str,
+    pub traceparent: &'a [u8],
     pub tracestate: Option<&'a str>,
     pub user_agent: &'a str,
     /// The consumer's own Content-Type, kept for MIME packages.
     pub content_type: Option<&'a [u8]>,
 }
 
-/// Writes the request head for `endpoint`. `length` is the body's length; without one it goes chunked.
+/// Writes the request head for `endpoint`, with room behind it for `first` bytes of the body. `length` is the body's length;
+/// without one it goes chunked.
 pub(super) fn write_request_head(
     out: &mut BytesMut,
+    first: usize,
     endpoint: &Endpoint,
     head: &RequestHead,
     length: Option<u64>,
     added: &Added<'_>,
 ) -> Encoder {
+    out.reserve(head.fields.len() + ADDED_ROOM + first);
     put(out, &[b"POST ", endpoint.path_and_query.as_bytes(), b" HTTP/1.1\r\n"]);
     field(out, "Host", endpoint.authority.as_bytes());
     for (name, value) in head.fields.iter() {
@@ -54,7 +60,7 @@ pub(super) fn write_request_head(
     field(out, "User-Agent", added.user_agent.as_bytes());
     field(out, names::ORIGINAL_CONSUMER, added.original_consumer.as_bytes());
     field(out, names::ROUTING_HISTORY, added.routing_history.as_bytes());
-    field(out, "traceparent", added.traceparent.as_bytes());
+    field(out, "traceparent", added.traceparent);
     if let Some(state) = added.tracestate {
         field(out, "tracestate", state.as_bytes());
     }
@@ -67,7 +73,7 @@ pub(super) fn write_request_head(
     }
     let encoder = match length {
         Some(length) => {
-            field(out, "Content-Length", length.to_string().as_bytes());
+            number(out, "Content-Length", length);
             Encoder::Plain
         }
         None => {
@@ -84,7 +90,7 @@ pub(super) struct Returned<'a> {
     pub status: u16,
     pub correlation_id: &'a str,
     /// Time that the producer took, in milliseconds.
-    pub producer_ms: u128,
+    pub producer_ms: u64,
     /// Whether the connection is closed after this answer.
     pub close: bool,
     /// Whether the consumer speaks HTTP/1.0 and cannot be sent chunks.
@@ -93,18 +99,20 @@ pub(super) struct Returned<'a> {
     pub content_type: Option<&'a str>,
 }
 
-/// Writes the answer's head for the consumer. A body whose length is not known goes chunked, or until the close.
+/// Writes the answer's head for the consumer, with room behind it for `first` bytes of the body. A body whose length is not
+/// known goes chunked, or until the close.
 pub(super) fn write_answer_head(
     out: &mut BytesMut,
+    first: usize,
     answer: &ResponseHead,
     framing: Framing,
     returned: &Returned<'_>,
 ) -> Encoder {
-    let status = returned.status;
-    put(out, &[b"HTTP/1.1 ", status.to_string().as_bytes(), b" ", reason(status).as_bytes(), b"\r\n"]);
+    out.reserve(answer.fields.len() + ADDED_ROOM + first);
+    status_line(out, returned.status);
     for (name, value) in answer.fields.iter() {
         let listed = answer.fields.all("connection").any(|v| lists(v, name));
-        let replaced = returned.content_type.is_some() && name.eq_ignore_ascii_case("content-type");
+        let replaced = returned.content_type.is_some() && name.eq_ignore_ascii_case(b"content-type");
         if forward_to_consumer(name) && !listed && !replaced {
             field(out, name, value);
         }
@@ -113,10 +121,10 @@ pub(super) fn write_answer_head(
         field(out, "Content-Type", content_type.as_bytes());
     }
     field(out, names::CORRELATION_ID, returned.correlation_id.as_bytes());
-    field(out, names::PRODUCER_TIME, returned.producer_ms.to_string().as_bytes());
+    number(out, names::PRODUCER_TIME, returned.producer_ms);
     let encoder = match framing {
         Framing::Length(length) => {
-            field(out, "Content-Length", length.to_string().as_bytes());
+            number(out, "Content-Length", length);
             Encoder::Plain
         }
         _ if returned.http10 => Encoder::Plain,
@@ -145,9 +153,9 @@ pub(crate) struct OwnAnswer<'a> {
 /// Writes a whole answer of the platform's own.
 pub(crate) fn write_own_answer(out: &mut BytesMut, own: &OwnAnswer<'_>, content: &[u8]) {
     let status = own.status;
-    put(out, &[b"HTTP/1.1 ", status.to_string().as_bytes(), b" ", reason(status).as_bytes(), b"\r\n"]);
+    status_line(out, status);
     field(out, "Content-Type", own.content_type.as_bytes());
-    field(out, "Content-Length", content.len().to_string().as_bytes());
+    number(out, "Content-Length", content.len() as u64);
     if let Some(id) = own.correlation_id {
         field(out, names::CORRELATION_ID, id.as_bytes());
     }
@@ -169,16 +177,25 @@ fn connection(out: &mut BytesMut, close: bool, http10: bool) {
     }
 }
 
-fn is_connection_option(head: &RequestHead, name: &str) -> bool {
+fn is_connection_option(head: &RequestHead, name: &[u8]) -> bool {
     head.fields.all("connection").any(|value| lists(value, name))
 }
 
-fn lists(value: &[u8], name: &str) -> bool {
-    tokens(value).any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
+fn lists(value: &[u8], name: &[u8]) -> bool {
+    tokens(value).any(|token| token.eq_ignore_ascii_case(name))
 }
 
-fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
-    put(out, &[name.as_bytes(), b": ", value, b"\r\n"]);
+fn field(out: &mut BytesMut, name: impl AsRef<[u8]>, value: &[u8]) {
+    put(out, &[name.as_ref(), b": ", value, b"\r\n"]);
+}
+
+fn number(out: &mut BytesMut, name: &str, value: u64) {
+    field(out, name, itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn status_line(out: &mut BytesMut, status: u16) {
+    let mut code = itoa::Buffer::new();
+    put(out, &[b"HTTP/1.1 ", code.format(status).as_bytes(), b" ", reason(status).as_bytes(), b"\r\n"]);
 }
 
 fn put(out: &mut BytesMut, parts: &[&[u8]]) {

@@ -83,7 +83,7 @@ pub(crate) async fn serve(cx: &Context<'_>, conn: &mut Conn, clocks: &mut Clocks
     if matches!(record.outcome, Outcome::Fault { code: VpCode::Vp004, .. }) {
         shared.metrics.unrouted(&record.consumer);
     }
-    shared.log.call(record);
+    cx.worker.log.call(&record);
     after
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn refuse_head(cx: &Context<'_>, conn: &mut Conn, status: u16, senten
     let mut record = CallRecord::new(cx.listener_name.clone(), cx.peer, cx.tls, Arc::from(""));
     answer::write_refusal(conn, status, sentence, &mut record);
     cx.metrics.call(&record);
-    cx.worker.shared.log.call(record);
+    cx.worker.log.call(&record);
 }
 
 impl<'a> Call<'a> {
@@ -216,5 +216,6 @@ fn asks_for_wsdl(query: Option<&str>) -> bool {
 }
 
 fn new_uuid(random: &[u8]) -> String {
-    uuid::Builder::from_random_bytes(random.try_into().expect("16 bytes")).into_uuid().to_string()
+    let id = uuid::Builder::from_random_bytes(random.try_into().expect("16 bytes")).into_uuid();
+    id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_owned()
 }

@@ -2,6 +2,7 @@
 //! folds that parsers disagree about, and keeping header fields as ranges of one buffer instead of many strings.
 
 use bytes::Bytes;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use thiserror::Error;
 
@@ -37,6 +38,11 @@ impl HeadError {
     }
 }
 
+/// Room for the fields of any head; left uninitialised, since filling it in would cost more than parsing does.
+pub(super) const fn field_slots<'a>() -> [MaybeUninit<httparse::Header<'a>>; MAX_FIELDS] {
+    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
 /// Header fields in the order in which they came, names and values as bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Head {
@@ -56,22 +62,25 @@ impl Head {
         Self { buffer, fields }
     }
 
-    /// All fields as (name as written, value) pairs.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(name, value)| {
-            let name = std::str::from_utf8(&self.buffer[name.start as usize..name.end as usize]);
-            (name.unwrap_or_default(), &self.buffer[value.start as usize..value.end as usize])
-        })
+    /// All fields as (name as written, value) pairs. Names are tokens of ASCII (RFC 9110 §5.1).
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let part = |range: &Range<u32>| &self.buffer[range.start as usize..range.end as usize];
+        self.fields.iter().map(move |(name, value)| (part(name), part(value)))
+    }
+
+    /// Bytes of the whole head.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Every value of the field `name` (compared without regard to case).
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
     /// The first value of the field `name`.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
     /// Whether the comma-separated lists in the fields `name` hold `token` (RFC 9110 §5.6.1).
@@ -143,9 +152,9 @@ pub(super) enum Announced {
 pub(super) fn announced(head: &Head, http10: bool) -> Result<Announced, HeadError> {
     let mut found = Announced::Nothing;
     for (name, value) in head.iter() {
-        let this = if name.eq_ignore_ascii_case("content-length") {
+        let this = if name.eq_ignore_ascii_case(b"content-length") {
             Announced::Length(decimal(value)?)
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if http10 || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
                 return Err(HeadError::Malformed("the only transfer coding accepted is one chunked, in HTTP/1.1"));
             }

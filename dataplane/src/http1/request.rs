@@ -1,7 +1,7 @@
 //! Request heads from consumers.
 
 use super::body::Framing;
-use super::head::{Announced, Head, HeadError, MAX_FIELDS, announced, find_end, leading_empty_line};
+use super::head::{Announced, Head, HeadError, MAX_FIELDS, announced, field_slots, find_end, leading_empty_line};
 use bytes::{Buf, BytesMut};
 
 /// A request head that passed every check of RFC 9112 that this platform makes.
@@ -31,12 +31,14 @@ pub struct RequestHead {
 /// See [`HeadError`]; the connection cannot be used any further after one.
 pub fn parse_request(input: &mut BytesMut, limit: usize, max_fields: usize) -> Result<Option<RequestHead>, HeadError> {
     input.advance(leading_empty_line(input));
+    if input.is_empty() {
+        return Ok(None);
+    }
     let Some(end) = find_end(input, limit)? else { return refuse_early(input, max_fields) };
     let buffer = input.split_to(end).freeze();
-    let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let slots = max_fields.min(MAX_FIELDS);
-    let mut parsed = httparse::Request::new(&mut storage[..slots]);
-    match parsed.parse(&buffer) {
+    let mut slots = field_slots();
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(&buffer, &mut slots[..max_fields.min(MAX_FIELDS)]) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Err(HeadError::Malformed("the head ends early")),
         Err(error) => return Err(judge(error, &buffer)),
@@ -66,9 +68,9 @@ pub fn parse_request(input: &mut BytesMut, limit: usize, max_fields: usize) -> R
 
 /// Refuses a head that is wrong already, so that its sender does not wait for the rest to be asked for.
 fn refuse_early(input: &[u8], max_fields: usize) -> Result<Option<RequestHead>, HeadError> {
-    let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut storage[..max_fields.min(MAX_FIELDS)]);
-    parsed.parse(input).map(|_| None).map_err(|error| judge(error, input))
+    let mut slots = field_slots();
+    let slots = &mut slots[..max_fields.min(MAX_FIELDS)];
+    httparse::Request::new(&mut []).parse_with_uninit_headers(input, slots).map(|_| None).map_err(|error| judge(error, input))
 }
 
 /// Tells another version of HTTP from a line that is not HTTP at all.

@@ -1,7 +1,7 @@
 //! Response heads from producers.
 
 use super::body::Framing;
-use super::head::{Announced, Head, HeadError, MAX_FIELDS, announced, find_end};
+use super::head::{Announced, Head, HeadError, MAX_FIELDS, announced, field_slots, find_end};
 use bytes::BytesMut;
 
 /// A producer's response head.
@@ -35,9 +35,11 @@ pub fn parse_response(
 ) -> Result<Option<ResponseHead>, HeadError> {
     let Some(end) = find_end(input, limit)? else { return Ok(None) };
     let buffer = input.split_to(end).freeze();
-    let mut storage = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Response::new(&mut storage[..max_fields.min(MAX_FIELDS)]);
-    let httparse::Status::Complete(_) = parsed.parse(&buffer)? else {
+    let mut slots = field_slots();
+    let slots = &mut slots[..max_fields.min(MAX_FIELDS)];
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    let httparse::Status::Complete(_) = parser.parse_response_with_uninit_headers(&mut parsed, &buffer, slots)? else {
         return Err(HeadError::Malformed("the head ends early"));
     };
     let http10 = parsed.version == Some(0);

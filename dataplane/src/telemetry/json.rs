@@ -84,9 +84,16 @@ impl<'a> Line<'a> {
         self.out.push_str("}\n");
     }
 
-    fn key(&mut self, key: &str) {
-        self.separate();
+    /// Adds a number.
+    pub(crate) fn number(&mut self, key: &str, value: impl itoa::Integer) {
+        self.key(key);
         self.out.push('"');
+        self.out.push_str(itoa::Buffer::new().format(value));
+        self.out.push('"');
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.push_str(if std::mem::take(&mut self.first) { "\"" } else { ",\"" });
         self.out.push_str(key);
         self.out.push_str("\":");
     }
@@ -105,7 +112,9 @@ fn cut(value: &str) -> &str {
 
 /// Appends `value` as the inside of a JSON string.
 pub(crate) fn escape(out: &mut String, value: &str) {
-    if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+    // Without a way out in between this is done for many bytes at a time.
+    let is_clean = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    if value.bytes().fold(true, |clean, byte| clean & is_clean(byte)) {
         return out.push_str(value);
     }
     let mut clean = 0;

@@ -110,9 +110,9 @@ pub struct CallRecord {
     /// Profile of the request, such as `rivtabp21`.
     pub profile_in: Option<&'static str>,
     /// Profile that the producer was called with.
-    pub profile_out: Option<String>,
+    pub profile_out: Option<&'static str>,
     /// URL of the endpoint that was called last, as the route writes it. The log cuts user info and query off.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Arc<str>>,
     /// Correlation id of the call.
     pub correlation_id: String,
     /// The trace that the call belongs to.

@@ -53,8 +53,12 @@ impl TraceContext {
     }
 
     /// The `traceparent` that goes to the producer: version 00, this span as the parent.
-    pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags)
+    pub fn traceparent(&self) -> [u8; PARENT_LENGTH] {
+        let mut text = *b"00-................................-................-..";
+        hex::put(&mut text[3..35], &self.trace_id.0);
+        hex::put(&mut text[36..52], &self.span_id.0);
+        hex::put(&mut text[53..], &[self.flags]);
+        text
     }
 
     /// The `tracestate` that goes to the producer, if any: the caller's, bounded by [`MAX_TRACESTATE`].
@@ -175,18 +179,22 @@ mod tests {
         TraceContext::continue_or_start(&[parent.as_bytes()], state, RANDOM)
     }
 
+    fn text(context: &TraceContext) -> String {
+        String::from_utf8(context.traceparent().to_vec()).expect("ASCII")
+    }
+
     #[test]
     fn a_valid_parent_is_continued_with_a_span_of_our_own() {
         let context = with(PARENT, &[b"rojo=00f067aa0ba902b7, congo=t61rcWkgMzE"]);
-        assert_eq!(context.traceparent(), "00-4bf92f3577b34da6a3ce929d0e0e4736-abababababababab-01");
+        assert_eq!(text(&context), "00-4bf92f3577b34da6a3ce929d0e0e4736-abababababababab-01");
         assert_eq!(context.parent.map(|p| p.to_string()).as_deref(), Some("00f067aa0ba902b7"));
         assert_eq!(context.tracestate(), Some("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"));
     }
 
     #[test]
     fn only_the_sampled_flag_is_kept() {
-        assert!(with(&PARENT.replace("-01", "-ff"), &[]).traceparent().ends_with("-01"));
-        assert!(with(&PARENT.replace("-01", "-02"), &[]).traceparent().ends_with("-00"));
+        assert!(text(&with(&PARENT.replace("-01", "-ff"), &[])).ends_with("-01"));
+        assert!(text(&with(&PARENT.replace("-01", "-02"), &[])).ends_with("-00"));
     }
 
     #[test]
@@ -215,7 +223,7 @@ mod tests {
             let context = with(&parent, &[b"a=b"]);
             assert_eq!(context.parent, None, "{parent}");
             assert_eq!(context.tracestate(), None, "tracestate without a valid traceparent: {parent}");
-            assert_eq!(context.traceparent(), format!("00-{}-{}-01", "ab".repeat(16), "ab".repeat(8)));
+            assert_eq!(text(&context), format!("00-{}-{}-01", "ab".repeat(16), "ab".repeat(8)));
         }
         let twice = TraceContext::continue_or_start(&[PARENT.as_bytes(), PARENT.as_bytes()], &[], RANDOM);
         assert_eq!(twice.parent, None);
@@ -225,7 +233,7 @@ mod tests {
     #[test]
     fn ids_are_never_all_zero() {
         let context = TraceContext::continue_or_start(&[], &[], [0; 24]);
-        assert_eq!(context.traceparent(), format!("00-{}1-{}1-01", "0".repeat(31), "0".repeat(15)));
+        assert_eq!(text(&context), format!("00-{}1-{}1-01", "0".repeat(31), "0".repeat(15)));
     }
 
     #[test]

@@ -37,12 +37,12 @@ pub(crate) async fn connect(
 }
 
 async fn attempt(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Result<Conn, ConnectError> {
-    let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(ConnectError::Tcp)?;
+    let tcp = TcpStream::connect((&*endpoint.host, endpoint.port)).await.map_err(ConnectError::Tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     let Some(tls) = tls else { return Ok(Conn::new(Transport::Plain(tcp))) };
     let name = match &tls.server_name {
         Some(name) => name.clone(),
-        None => ServerName::try_from(endpoint.host.clone()).map_err(|_| ConnectError::Name)?,
+        None => ServerName::try_from(endpoint.host.to_string()).map_err(|_| ConnectError::Name)?,
     };
     let stream = TlsConnector::from(tls.config.clone()).connect(name, tcp).await.map_err(ConnectError::Tls)?;
     let session = stream.get_ref().1;

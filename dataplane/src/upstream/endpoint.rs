@@ -14,11 +14,11 @@ const FORGET_ABOVE: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     /// The URL as the route writes it; it names the endpoint in logs and faults.
-    pub url: String,
+    pub url: Arc<str>,
     /// Whether it is reached over TLS.
     pub tls: bool,
     /// Host name or address, without brackets.
-    pub host: String,
+    pub host: Arc<str>,
     pub port: u16,
     /// The `Host` header: the port only where it is not the scheme's own.
     pub authority: String,
@@ -51,9 +51,9 @@ impl Endpoint {
         let port = uri.port_u16().unwrap_or(usual);
         let authority = if port == usual { written.to_owned() } else { format!("{written}:{port}") };
         Some(Self {
-            url: url.to_owned(),
+            url: url.into(),
             tls,
-            host: written.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: written.trim_start_matches('[').trim_end_matches(']').into(),
             port,
             authority,
             path_and_query: uri.path_and_query().map_or("/", |p| p.as_str()).to_owned(),
@@ -119,10 +119,10 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let e = Endpoint::parse("https://p1.example/journal?x=1").expect("valid");
-        assert_eq!((e.tls, e.host.as_str(), e.port), (true, "p1.example", 443));
+        assert_eq!((e.tls, &*e.host, e.port), (true, "p1.example", 443));
         assert_eq!((e.authority.as_str(), e.path_and_query.as_str()), ("p1.example", "/journal?x=1"));
         let e = Endpoint::parse("HTTP://[::1]:8080").expect("valid");
-        assert_eq!((e.tls, e.host.as_str(), e.port), (false, "::1", 8080));
+        assert_eq!((e.tls, &*e.host, e.port), (false, "::1", 8080));
         assert_eq!((e.authority.as_str(), e.path_and_query.as_str()), ("[::1]:8080", "/"));
         assert!(Endpoint::parse("ftp://x/").is_none());
         assert!(Endpoint::parse("/only/a/path").is_none());

@@ -3,8 +3,8 @@
 
 use crate::http1::Conn;
 use crate::telemetry::metrics::{self, Connected, ProducerMetrics};
+use hashbrown::HashMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Everything that makes two connections interchangeable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PoolKey {
-    pub host: String,
+    pub host: Arc<str>,
     pub port: u16,
     /// The TLS identity that the connection was made with (certificate, trust and server name); `None` is plain.
     pub identity: Option<u64>,

@@ -193,7 +193,8 @@ proptest! {
             let decision = table.decide(&query, &switches);
             prop_assert_eq!(answer(&decision), model.ask(question, &switches), "{:?}", question);
             let explanation = table.explain(&query, &switches);
-            let trails = table.trail(&query, &switches);
+            let (_, routing, authorization) = table.decide_and_trail(&query, &switches);
+            let trails = (routing, authorization);
             prop_assert_eq!((explanation.routing.trail, explanation.authorization.trail), trails);
         }
     }

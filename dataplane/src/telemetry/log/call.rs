@@ -36,7 +36,7 @@ pub(super) fn level(outcome: &Outcome) -> &'static str {
 }
 
 fn message(record: &CallRecord) -> String {
-    format!("{CALL} {} -> {}", record.consumer, record.address.as_deref().unwrap_or_default())
+    [CALL, " ", &record.consumer, " -> ", record.address.as_deref().unwrap_or_default()].concat()
 }
 
 fn event(line: &mut Line<'_>, record: &CallRecord) {
@@ -52,16 +52,16 @@ fn event(line: &mut Line<'_>, record: &CallRecord) {
     line.word(fields::EVENT_OUTCOME.name, outcome);
     line.word(fields::EVENT_MODULE.name, "skltp-messages");
     line.plain(fields::EVENT_START.name, timestamp(record.started));
-    line.plain(fields::EVENT_DURATION.name, record.duration.as_nanos());
+    line.number(fields::EVENT_DURATION.name, record.duration.as_nanos());
     if let Some(producer) = record.producer_duration {
-        line.plain(fields::PRODUCER_DURATION.name, producer.as_nanos());
+        line.number(fields::PRODUCER_DURATION.name, producer.as_nanos());
     }
 }
 
 fn trace(line: &mut Line<'_>, record: &CallRecord) {
     if !record.correlation_id.is_empty() {
         line.text(fields::TRACE_ID.name, &record.correlation_id);
-        line.text(fields::CORRELATION.name, &format!("[{}]", record.correlation_id));
+        line.text(fields::CORRELATION.name, &["[", &record.correlation_id, "]"].concat());
     }
     if let (Some(trace), Some(span)) = (record.trace_id, record.span_id) {
         line.plain(fields::EVENT_ID.name, format_args!("{trace}-{span}"));
@@ -80,7 +80,7 @@ fn parties(line: &mut Line<'_>, record: &CallRecord) {
     let peer = record.peer.ip().to_canonical();
     line.plain(fields::SOURCE_ADDRESS.name, peer);
     line.plain(fields::SOURCE_IP.name, peer);
-    line.plain(fields::SOURCE_PORT.name, record.peer.port());
+    line.number(fields::SOURCE_PORT.name, record.peer.port());
     if let Some(version) = record.tls {
         line.word(fields::TLS_PROTOCOL.name, "tls");
         line.word(fields::TLS_VERSION.name, version.as_str());
@@ -121,10 +121,10 @@ fn decision(line: &mut Line<'_>, record: &CallRecord) {
 fn http(line: &mut Line<'_>, record: &CallRecord) {
     line.some(fields::METHOD.name, &record.method);
     line.some(fields::URL_PATH.name, without_query(&record.path));
-    line.plain(fields::BYTES_IN.name, record.bytes_in);
-    line.plain(fields::BYTES_OUT.name, record.bytes_out);
+    line.number(fields::BYTES_IN.name, record.bytes_in);
+    line.number(fields::BYTES_OUT.name, record.bytes_out);
     if record.status != 0 {
-        line.plain(fields::STATUS.name, record.status);
+        line.number(fields::STATUS.name, record.status);
     }
     line.word(fields::OUTCOME.name, outcome_word(&record.outcome));
 }
@@ -137,7 +137,7 @@ fn endpoint(line: &mut Line<'_>, record: &CallRecord) {
     line.text(fields::DESTINATION_ADDRESS.name, host);
     line.text(fields::DESTINATION_DOMAIN.name, host);
     let usual = if uri.scheme_str().is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) { 80 } else { 443 };
-    line.plain(fields::DESTINATION_PORT.name, uri.port_u16().unwrap_or(usual));
+    line.number(fields::DESTINATION_PORT.name, uri.port_u16().unwrap_or(usual));
 }
 
 fn failure(line: &mut Line<'_>, record: &CallRecord) {
@@ -187,13 +187,16 @@ fn optional(line: &mut Line<'_>, key: &str, value: Option<&str>) {
 
 fn object(line: &mut Line<'_>, object: Option<&ObjectRef>, name: &str, generation: &str) {
     let Some(object) = object else { return };
-    line.text(name, &format!("{}/{}", object.namespace, object.name));
-    line.plain(generation, object.generation);
+    line.text(name, &[&object.namespace, "/", &object.name].concat());
+    line.number(generation, object.generation);
 }
 
 /// A contract's payload namespace and a profile as the target namespace of the WSDL that has both.
 fn wsdl_namespace(contract: &str, profile: &str) -> String {
-    format!("{}:{profile}", contract.replacen("Responder:", ":", 1))
+    match contract.split_once("Responder:") {
+        Some((before, after)) => [before, ":", after, ":", profile].concat(),
+        None => [contract, ":", profile].concat(),
+    }
 }
 
 fn status_line(status: u16) -> String {

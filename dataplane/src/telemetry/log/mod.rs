@@ -1,10 +1,11 @@
-//! The log: one line per call and per event on standard output. Whoever logs hands plain data to a bounded queue and goes
-//! on; one thread formats and writes. When the queue is full, lines are dropped and counted: a reader of the log that does
-//! not keep up must not cost a call.
+//! The log: one line per call and per event on standard output. Lines of calls are put together on the worker that carried
+//! the call, everything else on the thread that writes; whoever logs goes on at once. When too much waits to be written,
+//! lines are dropped and counted: a reader of the log that does not keep up must not cost a call.
 
 mod call;
 mod entry;
 mod event;
+mod lane;
 mod layer;
 mod limit;
 mod probing;
@@ -15,12 +16,14 @@ mod tests;
 mod writer;
 
 pub use entry::ACTIONS;
+pub use lane::Lane;
 pub use event::{Alert, Event, Intrusion, REFUSALS, RefusedHandshake};
 pub use layer::{ProcessLayer, install};
 pub use render::{Format, Service};
 
-use super::record::CallRecord;
+use lane::Shelf;
 use limit::Limiter;
+use probing::Watch;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -34,7 +37,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 /// What goes to the writer.
 enum Message {
-    Call(Box<CallRecord>),
+    /// A worker has lines of calls.
+    Calls(Shelf),
     Event(Box<Event>, SystemTime),
     Refused(Box<RefusedHandshake>, SystemTime),
     /// Everything before this is to be written out, and the sender told.
@@ -53,6 +57,9 @@ struct Shared {
     /// Lines lost; metrics show it too.
     dropped: Arc<AtomicU64>,
     refusals: Mutex<Limiter>,
+    renderer: render::Renderer,
+    /// Only faults are told to it.
+    watch: Mutex<Watch>,
 }
 
 /// Keeps the writer. On drop the lines that wait are written, for at most two seconds.
@@ -70,8 +77,10 @@ pub fn start(
     dropped: Arc<AtomicU64>,
 ) -> io::Result<Log> {
     let (queue, lines) = sync_channel(QUEUE);
-    let shared = Arc::new(Shared { dropped, refusals: Mutex::new(Limiter::new(Instant::now())) });
-    let writer = writer::Writer::new(out, render::Renderer::new(format, service), shared.clone());
+    let (refusals, watch) = (Mutex::new(Limiter::new(Instant::now())), Mutex::new(Watch::new(Instant::now())));
+    let renderer = render::Renderer::new(format, service);
+    let shared = Arc::new(Shared { dropped, refusals, renderer, watch });
+    let writer = writer::Writer::new(out, shared.clone());
     std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&lines))?;
     Ok(Log(Sender { queue, shared }))
 }
@@ -105,9 +114,9 @@ impl Drop for Log {
 }
 
 impl Sender {
-    /// Logs a finished call.
-    pub fn call(&self, record: CallRecord) {
-        self.send(Message::Call(Box::new(record)));
+    /// A way for the calls of one worker.
+    pub fn lane(&self) -> Lane {
+        Lane::new(self.clone())
     }
 
     /// Logs an event.
@@ -131,6 +140,10 @@ impl Sender {
 }
 
 impl Shared {
+    fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn limiter(&self) -> std::sync::MutexGuard<'_, Limiter> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }

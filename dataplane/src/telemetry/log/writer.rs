@@ -1,11 +1,8 @@
 //! The thread that writes the log.
 
-use super::event::{Alert, Event, Intrusion};
-use super::probing::Watch;
-use super::render::Renderer;
+use super::event::Event;
+use super::lane::{Batch, Shelf};
 use super::{Message, Shared};
-use crate::telemetry::record::{CallRecord, Outcome};
-use rivmesh_rivta::VpCode;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,9 +19,9 @@ const BATCH: usize = 64 * 1024;
 
 pub(super) struct Writer<W> {
     out: W,
-    renderer: Renderer,
     shared: Arc<Shared>,
-    watch: Watch,
+    /// What the calls of a worker came in last; its room goes to the next.
+    spare: Batch,
     batch: String,
     /// Lines in `batch`.
     lines: u64,
@@ -33,9 +30,8 @@ pub(super) struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn new(out: W, renderer: Renderer, shared: Arc<Shared>) -> Self {
-        let watch = Watch::new(Instant::now());
-        Self { out, renderer, shared, watch, batch: String::with_capacity(BATCH), lines: 0, told: 0 }
+    pub(super) fn new(out: W, shared: Arc<Shared>) -> Self {
+        Self { out, shared, spare: Batch::default(), batch: String::with_capacity(BATCH), lines: 0, told: 0 }
     }
 
     /// Writes until every sender is gone.
@@ -43,11 +39,10 @@ impl<W: Write> Writer<W> {
         loop {
             match queue.recv_timeout(TICK) {
                 Ok(message) => {
-                    let urgent = matches!(message, Message::Flush(_));
-                    self.take(message);
-                    if !urgent {
+                    if !matches!(message, Message::Flush(_)) {
                         std::thread::sleep(GATHER);
                     }
+                    self.take(message);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(true),
@@ -61,10 +56,10 @@ impl<W: Write> Writer<W> {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Call(record) => self.call(&record),
+            Message::Calls(shelf) => self.calls(&shelf),
             Message::Event(event, at) => self.event(&event, at),
             Message::Refused(refused, at) => {
-                self.renderer.entry(&mut self.batch, &refused.entry(), at);
+                self.shared.renderer.entry(&mut self.batch, &refused.entry(), at);
                 self.lines += 1;
             }
             Message::Flush(done) => {
@@ -78,51 +73,24 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    fn call(&mut self, record: &CallRecord) {
-        self.renderer.call(&mut self.batch, record);
-        self.lines += 1;
-        if let Some(intrusion) = self.intrusion(record) {
-            self.event(&Event::Intrusion(intrusion), record.started + record.duration);
-        }
+    fn calls(&mut self, shelf: &Shelf) {
+        // What came before goes out before.
+        self.write();
+        let calls = shelf.swap(std::mem::take(&mut self.spare));
+        self.put(&calls.text, calls.lines);
+        self.spare = calls;
     }
 
     fn event(&mut self, event: &Event, at: SystemTime) {
-        self.renderer.event(&mut self.batch, event, at);
+        self.shared.renderer.event(&mut self.batch, event, at);
         self.lines += 1;
-    }
-
-    /// Whether a call is something that security should look at.
-    fn intrusion(&mut self, record: &CallRecord) -> Option<Intrusion> {
-        let code = match &record.outcome {
-            Outcome::Fault { code, .. } => Some(*code),
-            _ => None,
-        };
-        let (alert, detail) = if record.untrusted_original_consumer {
-            let detail = "the caller named an original consumer and is not one of trustedPlatforms";
-            (Alert::UntrustedOriginalConsumer, detail.to_owned())
-        } else if code == Some(VpCode::Vp011) {
-            (Alert::PeerNotAllowed, "a peer that may not use this listener called".to_owned())
-        } else {
-            let contract = record.contract.as_deref().unwrap_or_default();
-            let address = record.address.as_deref().unwrap_or_default();
-            let different = self.watch.note(code?, &record.consumer, contract, address, Instant::now())?;
-            let detail = format!("the caller tried {different} different addresses and contracts that it may not call");
-            (Alert::Probing, detail)
-        };
-        Some(Intrusion {
-            alert,
-            listener: record.listener.clone(),
-            peer: record.peer.ip(),
-            consumer: record.consumer.clone(),
-            detail,
-        })
     }
 
     /// Writes what has gathered, and what there is to tell about lines that were left out or lost.
     fn finish(&mut self, closing: bool) {
         let suppressed = self.shared.limiter().turn(Instant::now(), closing);
         if let Some(suppressed) = suppressed {
-            self.renderer.entry(&mut self.batch, &suppressed.entry(), SystemTime::now());
+            self.shared.renderer.entry(&mut self.batch, &suppressed.entry(), SystemTime::now());
             self.lines += 1;
         }
         self.write();
@@ -136,16 +104,22 @@ impl<W: Write> Writer<W> {
     }
 
     fn write(&mut self) {
-        if self.batch.is_empty() {
+        let mut batch = std::mem::take(&mut self.batch);
+        let lines = std::mem::take(&mut self.lines);
+        self.put(&batch, lines);
+        batch.clear();
+        self.batch = batch;
+    }
+
+    fn put(&mut self, text: &str, lines: u64) {
+        if text.is_empty() {
             return;
         }
-        let written = self.out.write_all(self.batch.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         if written.is_err() {
             // Nobody reads; counting is all that can be done, and telling it here would only fail again.
-            self.shared.dropped.fetch_add(self.lines, Ordering::Relaxed);
-            self.told += self.lines;
+            self.shared.dropped.fetch_add(lines, Ordering::Relaxed);
+            self.told += lines;
         }
-        self.batch.clear();
-        self.lines = 0;
     }
 }

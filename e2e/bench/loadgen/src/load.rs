@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::exchange::{Connection, Reply};
@@ -32,6 +33,8 @@ pub struct Job {
     pub fresh: bool,
     /// Resume TLS sessions.
     pub resume: bool,
+    /// One request on each connection, which then idles until the end.
+    pub hold: bool,
     /// The wanted status.
     pub expect: u16,
     /// The wanted length of the body.
@@ -79,12 +82,18 @@ impl Measured {
 const WARMING: u8 = 0;
 const MEASURING: u8 = 1;
 const STOPPED: u8 = 2;
+/// Connections to be held that are opened at a time.
+const OPENING: usize = 32;
 
 struct Shared {
     job: Job,
     phase: AtomicU8,
     tickets: AtomicU64,
     begin: Instant,
+    /// Who may open a connection that is only held.
+    opening: Semaphore,
+    /// Connections that are held.
+    held: AtomicU64,
 }
 
 /// Running workers.
@@ -97,8 +106,14 @@ impl Load {
     /// Starts `connections` workers on `threads` threads; nothing counts before [`Load::measure`].
     #[must_use]
     pub fn start(job: Job, connections: usize, threads: usize) -> Self {
-        let shared =
-            Arc::new(Shared { job, phase: AtomicU8::new(WARMING), tickets: AtomicU64::new(0), begin: Instant::now() });
+        let shared = Arc::new(Shared {
+            job,
+            phase: AtomicU8::new(WARMING),
+            tickets: AtomicU64::new(0),
+            begin: Instant::now(),
+            opening: Semaphore::new(OPENING),
+            held: AtomicU64::new(0),
+        });
         if shared.job.limit.is_some() {
             shared.phase.store(MEASURING, Relaxed);
         }
@@ -116,6 +131,12 @@ impl Load {
     /// From here on requests count.
     pub fn measure(&self) {
         self.shared.phase.store(MEASURING, Relaxed);
+    }
+
+    /// How many connections have made their request and idle.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.shared.held.load(Relaxed)
     }
 
     /// From here on nothing counts and workers end.
@@ -164,7 +185,10 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
         let start = intended_start(&shared, ticket).await;
         let phase = shared.phase.load(Relaxed);
         let mut handshake = None;
+        // Thousands at once would only wait for each other, and some for too long.
+        let opening = if job.hold { shared.opening.acquire().await.ok() } else { None };
         let answer = timeout(job.timeout, request(job, &tls, &mut connection, &mut handshake)).await;
+        drop(opening);
         // A request that reaches over an edge of the measured time belongs to neither side.
         let counts = phase == MEASURING && shared.phase.load(Relaxed) == MEASURING;
         let failure = {
@@ -187,10 +211,22 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
         if job.fresh || !reusable {
             connection = None;
         }
+        if job.hold && failure.is_none() {
+            idle(&shared).await;
+            return;
+        }
         if failure.is_some() {
             // Do not spin on a peer that refuses.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+}
+
+/// Until the load is stopped.
+async fn idle(shared: &Shared) {
+    shared.held.fetch_add(1, Relaxed);
+    while shared.phase.load(Relaxed) != STOPPED {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -8,12 +8,18 @@ use serde::Serialize;
 use crate::load::Measured;
 use crate::processes::{Machine, Usage};
 
+/// Where a curve of latencies is drawn.
+const SHARES: [f64; 21] = [
+    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999,
+];
+
 /// The result of one run. Times in the unit that the name ends with.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names are those of the JSON and say what they are")]
 pub struct Report {
     pub label: String,
     pub concurrency: usize,
+    pub held: u64,
     pub seconds: f64,
     pub ok: u64,
     pub errors: u64,
@@ -26,6 +32,8 @@ pub struct Report {
     pub p99_us: f64,
     pub p999_us: f64,
     pub max_us: f64,
+    /// Share of the requests, and the microseconds within which they were answered.
+    pub quantiles: Vec<(f64, f64)>,
     pub handshakes: u64,
     pub resumed: u64,
     pub handshake_p50_us: f64,
@@ -88,6 +96,7 @@ impl Report {
         Self {
             label: String::new(),
             concurrency: 0,
+            held: 0,
             seconds,
             ok,
             errors: measured.errors.values().sum(),
@@ -100,6 +109,7 @@ impl Report {
             p99_us: latency.quantile_us(0.99),
             p999_us: latency.quantile_us(0.999),
             max_us: latency.max_us(),
+            quantiles: SHARES.iter().map(|share| (*share, latency.quantile_us(*share))).collect(),
             handshakes: handshake.samples(),
             resumed: measured.resumed,
             handshake_p50_us: handshake.quantile_us(0.5),

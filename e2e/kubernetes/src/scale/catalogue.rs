@@ -3,16 +3,12 @@
 
 use anyhow::{Result, ensure};
 use rivmesh_crds::{Kind, RoutingEntrySpec};
+use rivmesh_catalogue::{self as national, Random};
 use rivmesh_e2e::pki::ALLOWED;
 use rivmesh_table::{Object, Spec};
 use serde_json::{Value, json};
 
-use self::national::Random;
 use crate::objects::object;
-
-#[expect(dead_code, reason = "the benchmark of the tables needs more of it")]
-#[path = "../../../../table/benches/scale/catalogue.rs"]
-mod national;
 
 /// Always the same catalogue.
 const SEED: u64 = 1;

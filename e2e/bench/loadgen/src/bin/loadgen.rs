@@ -9,13 +9,16 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use rivmesh_loadgen::load::{Job, Load, wait_ready};
 use rivmesh_loadgen::processes::{self, Machine, Usage};
 use rivmesh_loadgen::report::{Process, Report};
 use rivmesh_loadgen::{soap, tls};
 use rustls::pki_types::ServerName;
+
+/// How long it may take to open all the connections that are held.
+const OPENED_WITHIN: Duration = Duration::from_secs(180);
 
 #[derive(Parser)]
 #[command(about)]
@@ -49,6 +52,9 @@ struct Options {
     /// With --fresh: resume TLS sessions.
     #[arg(long)]
     resume: bool,
+    /// One request on each connection, which then idles until the end; the duration begins when all have made theirs.
+    #[arg(long, conflicts_with_all = ["fresh", "rate", "requests"])]
+    hold: bool,
     /// Open loop: so many requests a second in all, latency from the intended start.
     #[arg(long)]
     rate: Option<f64>,
@@ -104,7 +110,7 @@ fn main() -> Result<ExitCode> {
         let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(context)?;
         writeln!(file, "{}", serde_json::to_string(&report)?).with_context(context)?;
     }
-    Ok(if report.ok == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if report.ok + report.held == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn job(options: &Options) -> Result<Job> {
@@ -129,6 +135,7 @@ fn job(options: &Options) -> Result<Job> {
         request,
         fresh: options.fresh,
         resume: options.resume,
+        hold: options.hold,
         expect: options.expect,
         expect_length: options.expect_len,
         timeout: Duration::from_secs_f64(options.timeout),
@@ -161,11 +168,24 @@ impl Reading {
     }
 }
 
+/// Waits until all connections idle.
+fn until_held(load: &Load, options: &Options) -> Result<()> {
+    let until = Instant::now() + OPENED_WITHIN;
+    while load.held() < options.concurrency as u64 {
+        ensure!(Instant::now() < until, "{} of {} connections are open", load.held(), options.concurrency);
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 fn measure(options: &Options, job: Job) -> Result<Report> {
     let mut before = Reading::now(&options.pid);
     let load = Load::start(job, options.concurrency, options.threads);
     let mut after = None;
     if options.requests.is_none() {
+        if options.hold {
+            until_held(&load, options)?;
+        }
         thread::sleep(Duration::from_secs_f64(options.warmup));
         before = Reading::now(&options.pid);
         load.measure();
@@ -173,11 +193,13 @@ fn measure(options: &Options, job: Job) -> Result<Report> {
         after = Some(Reading::now(&options.pid));
         load.stop();
     }
+    let held = load.held();
     let measured = load.join()?;
     let after = after.unwrap_or_else(|| Reading::now(&options.pid));
     let seconds = after.at.duration_since(before.at).as_secs_f64();
     let mut report =
         Report::new(&measured, seconds, after.own_cpu_s - before.own_cpu_s, after.machine - before.machine);
+    report.held = held;
     report.label.clone_from(&options.label);
     report.concurrency = options.concurrency;
     for (name, usage) in &after.procs {

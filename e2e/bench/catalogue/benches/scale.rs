@@ -2,9 +2,7 @@
 //! push, what the dataplane's table weighs and how fast it answers. Prints figures; asserts nothing about time. Times
 //! are processor time, except for look-ups, where a single one is too short for that.
 //!
-//! `cargo bench -p rivmesh-table`; `ROWS=100000` for a smaller catalogue.
-
-mod catalogue;
+//! `cargo bench -p rivmesh-catalogue`; `ROWS=100000` for a smaller catalogue.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +10,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
-use catalogue::{Catalogue, Random};
+use rivmesh_catalogue::{Catalogue, Random};
 use rivmesh_table::{Compilation, CompileOptions, Compiler, Digest, Manifest, Object, Query, Spec, Switches, Table};
 
 const ZSTD_LEVEL: i32 = 3;

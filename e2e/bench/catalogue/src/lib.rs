@@ -1,6 +1,6 @@
 //! A made-up national catalogue with the proportions of a real one: some hundred contracts of very unequal popularity,
 //! few huge organisations and many small ones, long HSA-ids with gaps between their numbers, and objects of about a
-//! hundred rows. Always the same one.
+//! hundred rows. Always the same one for the same seed; what is measured is measured with it.
 
 use rivmesh_crds::{CallAuthorizationSpec, Endpoint, Producer, RoutingEntrySpec, ServiceContractSpec, Validity};
 use rivmesh_table::{HsaTree, Kind, Object, ObjectId, Spec};
@@ -34,10 +34,12 @@ const NOUNS: [&str; 12] = [
 ];
 
 /// A small generator of numbers that look random (SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
+#[derive(Debug)]
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -45,13 +47,14 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.number() % limit as u64) as usize
     }
 
     /// A number below `limit`, small ones much more often.
     fn skewed(&mut self, limit: usize) -> usize {
-        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = (self.number() >> 11) as f64 / (1u64 << 53) as f64;
         ((limit as f64).powf(unit) - 1.0) as usize % limit
     }
 
@@ -67,21 +70,30 @@ impl Random {
     }
 }
 
-pub(crate) struct Catalogue {
-    pub(crate) contracts: Vec<String>,
-    pub(crate) consumers: Vec<String>,
-    pub(crate) organisations: Vec<Organisation>,
+/// What the objects are made from.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// Namespaces of contracts.
+    pub contracts: Vec<String>,
+    /// HSA-ids of consumers.
+    pub consumers: Vec<String>,
+    /// The care providers with their units.
+    pub organisations: Vec<Organisation>,
 }
 
-pub(crate) struct Organisation {
+/// A care provider.
+#[derive(Debug)]
+pub struct Organisation {
     number: String,
-    pub(crate) addresses: Vec<String>,
+    /// Its logical addresses.
+    pub addresses: Vec<String>,
     /// Each system serves some contracts for all of the organisation's addresses.
     systems: Vec<Vec<usize>>,
 }
 
 impl Catalogue {
-    pub(crate) fn new(random: &mut Random, addresses: usize) -> Self {
+    /// One with so many addresses.
+    pub fn new(random: &mut Random, addresses: usize) -> Self {
         let contracts = (0..CONTRACTS)
             .map(|n| {
                 let domain = DOMAINS[n % DOMAINS.len()];
@@ -106,14 +118,14 @@ impl Catalogue {
     }
 
     /// Objects with at most `an_object` routes each, `routes` in all.
-    pub(crate) fn routing_entries(&self, random: &mut Random, routes: usize, an_object: usize) -> Vec<Object> {
+    pub fn routing_entries(&self, random: &mut Random, routes: usize, an_object: usize) -> Vec<Object> {
         let mut objects = Vec::new();
         let mut rows = 0;
         for organisation in &self.organisations {
             for (system, contracts) in organisation.systems.iter().enumerate() {
                 let producer = format!("{}-{}", organisation.number, short_id(random));
                 let host = format!("tp{:03}.{}.example.se", random.below(1000), organisation.number.to_lowercase());
-                let url = format!("https://{host}/services/{system}/{:08x}", random.next() as u32);
+                let url = format!("https://{host}/services/{system}/{:08x}", random.number() as u32);
                 for addresses in organisation.addresses.chunks(an_object / contracts.len().max(1)) {
                     let spec = RoutingEntrySpec {
                         service_contracts: contracts.iter().map(|n| self.contracts[*n].clone()).collect(),
@@ -140,7 +152,7 @@ impl Catalogue {
     }
 
     /// Objects with about a hundred authorisations each, `authorizations` in all.
-    pub(crate) fn authorizations(&self, random: &mut Random, authorizations: usize) -> Vec<Object> {
+    pub fn authorizations(&self, random: &mut Random, authorizations: usize) -> Vec<Object> {
         let mut objects = Vec::new();
         let mut rows = 0;
         while rows < authorizations {
@@ -169,7 +181,8 @@ impl Catalogue {
         objects
     }
 
-    pub(crate) fn service_contracts(&self, random: &mut Random) -> Vec<Object> {
+    /// An object for each contract.
+    pub fn service_contracts(&self, random: &mut Random) -> Vec<Object> {
         let spec = |urn: &String| ServiceContractSpec {
             urn: urn.clone(),
             title: None,
@@ -187,7 +200,7 @@ impl Catalogue {
     }
 
     /// Every address in a hierarchy of four levels, and as many units that are no address.
-    pub(crate) fn hsa_tree(&self, random: &mut Random) -> HsaTree {
+    pub fn hsa_tree(&self, random: &mut Random) -> HsaTree {
         let mut units: Vec<(String, Option<String>)> = vec![("SE".to_owned(), None)];
         for organisation in &self.organisations {
             let root = format!("{}-E000000000001", organisation.number);
@@ -230,8 +243,53 @@ impl Organisation {
     }
 }
 
+/// The contract of the calls that are measured.
+pub const MEASURED_CONTRACT: &str = "urn:riv:bench:benchResponder:1";
+/// The consumer that makes them.
+pub const MEASURED_CONSUMER: &str = "SE0000000001-1234";
+
+/// The address whose producer answers with so many bytes.
+pub fn measured_address(answer_bytes: u64) -> String {
+    format!("SE-BENCH-{answer_bytes}")
+}
+
+/// What routes and allows the calls that are measured: an address for each size of answer, at the producer stand-in on
+/// this port of localhost.
+pub fn measured(producer_port: u16, answers: &[u64]) -> Vec<Object> {
+    let random = &mut Random(0);
+    let contract = || vec![MEASURED_CONTRACT.to_owned()];
+    let route = |bytes: &u64| RoutingEntrySpec {
+        service_contracts: contract(),
+        logical_addresses: vec![measured_address(*bytes)],
+        producer: Producer {
+            hsa_id: None,
+            profile: "rivtabp21".to_owned(),
+            endpoints: vec![Endpoint {
+                url: format!("https://localhost:{producer_port}/size={bytes}"),
+                max_in_flight: None,
+            }],
+        },
+        validity: None,
+        precedence: 0,
+        suspend: false,
+        descriptions: Default::default(),
+    };
+    let grant = CallAuthorizationSpec {
+        consumers: vec![MEASURED_CONSUMER.to_owned()],
+        service_contracts: contract(),
+        logical_addresses: answers.iter().copied().map(measured_address).collect(),
+        validity: None,
+        agreement: None,
+        filters: Vec::new(),
+        suspend: false,
+    };
+    let routes = answers.iter().map(route).map(Spec::RoutingEntry);
+    let specs = routes.chain([Spec::CallAuthorization(grant)]).enumerate();
+    specs.map(|(n, spec)| object(random, 1_000_000 + n, spec)).collect()
+}
+
 fn organisation_number(random: &mut Random) -> String {
-    format!("SE{:010}", 2_000_000_000 + random.next() % 7_000_000_000)
+    format!("SE{:010}", 2_000_000_000 + random.number() % 7_000_000_000)
 }
 
 fn short_id(random: &mut Random) -> String {

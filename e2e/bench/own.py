@@ -1,0 +1,103 @@
+"""What is measured of rivmesh alone: how its cost grows, what a table push does to calls, how fast it starts with the
+catalogue of a nation, and whether few long connections use all threads."""
+import os
+import subprocess
+import time
+
+from workloads import BODIES, CONNECTIONS, ROWS
+
+NATION = 1_000_000
+PUSHER = "127.0.0.1:18451"
+
+
+def run(measurement):
+    if "rivmesh" not in measurement.names:
+        return
+    starts(measurement)
+    threads(measurement)
+    growth(measurement)
+    pushes(measurement)
+
+
+def starts(measurement):
+    """From the start of the process to its first answer, with tables of both sizes on disk."""
+    for rows in (0, NATION):
+        peer = measurement.peer("rivmesh", rows=rows)
+        peer.prepare()
+        for _ in range(5):
+            measurement.settle()
+            ready_ms = peer.launch()
+            measurement.put(kind="own-start", rows=rows, start_ms=round(ready_ms, 1), **peer.memory_kb())
+            peer.stop()
+        print(f"start with {rows} rows {ready_ms:.0f} ms", flush=True)
+
+
+def threads(measurement):
+    """Four long connections on four threads: how much each thread has to do."""
+    peer = measurement.peer("rivmesh", threads=4)
+    peer.start()
+    try:
+        before = peer.thread_ticks("worker-")
+        measurement.load(peer, "threads", 0, 1500, 4, [], kind="growth", by="threads", at=4)
+        after = peer.thread_ticks("worker-")
+    finally:
+        peer.stop()
+    ticks = sorted(after[name] - before.get(name, 0) for name in after)
+    measurement.put(kind="threads", ticks=ticks)
+
+
+def growth(measurement):
+    """The cost of a call as connections, bodies, cores and rows grow."""
+    number = measurement.options.rounds
+    peer = measurement.peer("rivmesh")
+    peer.start()
+    try:
+        for _ in range(number):
+            for connections in CONNECTIONS:
+                measurement.load(peer, "growth", 0, 1500, connections, [], kind="growth", by="connections", at=connections)
+            for body in BODIES:
+                measurement.load(peer, "growth", 0, body, 4, [], kind="growth", by="answer", at=body)
+                if body <= 10 * 1024 * 1024:
+                    size = ("--size", str(body))
+                    measurement.load(peer, "growth", 0, 1500, 4, size, kind="growth", by="request", at=body)
+    finally:
+        peer.stop()
+    for cores in range(1, (os.cpu_count() or 1) + 1):
+        peer = measurement.peer("rivmesh", threads=cores)
+        peer.start()
+        for _ in range(number):
+            measurement.load(peer, "growth", 0, 1500, 64, [], kind="growth", by="threads", at=cores)
+        peer.stop()
+    for rows in ROWS:
+        peer = measurement.peer("rivmesh", rows=rows)
+        peer.start()
+        for _ in range(number):
+            measurement.load(peer, "growth", 0, 1500, 64, [], kind="growth", by="rows", at=rows, memory=peer.memory_kb())
+        peer.stop()
+
+
+def pushes(measurement):
+    """A million rows from an operator's stream: calls at half load while nothing is pushed, and with a push each second."""
+    values = measurement.peer("rivmesh").values
+    rate = measurement.half_load()
+    for every in (None, 1):
+        command = [
+            f"{values['BIN']}/tables", "serve", "--rows", str(NATION), "--producer-port", values["BACKEND_PORT"],
+            "--answers", values["ANSWERS"], "--listen", PUSHER, "--cert", f"{values['CERTS']}/backend.chain.pem",
+            "--key", f"{values['CERTS']}/backend.key", *(["--every", str(every)] if every else []),
+        ]  # fmt: skip
+        pusher = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        peer = measurement.peer("rivmesh")
+        try:
+            peer.start("--operator", PUSHER, "--operator-ca", f"{values['CERTS']}/ca.pem", "--operator-name", "localhost")
+            # The stored table has no rows: until the pushed one has arrived.
+            until = time.time() + 60
+            while peer.memory_kb()["rss_kb"] < 60_000 and time.time() < until:
+                time.sleep(0.5)
+            for number in range(measurement.options.rounds):
+                measurement.load(peer, "push" if every else "no-push", number, 1500, 64, ["--rate", f"{rate:.0f}"],
+                                 kind="push", every=every or 0, memory=peer.memory_kb())  # fmt: skip
+        finally:
+            peer.stop()
+            pusher.terminate()
+            pusher.wait()
