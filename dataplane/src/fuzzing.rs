@@ -52,7 +52,11 @@ pub fn http1_request(data: &[u8]) {
             let query = head.query.map_or(String::new(), |query| format!("?{query}"));
             let version = if head.http10 { "1.0" } else { "1.1" };
             let start = format!("{} {}{query} HTTP/{version}", head.method, head.path);
-            let fields = head.fields.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect();
+            let fields = head
+                .fields
+                .iter()
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+                .collect();
             Understood { start, fields, framing: head.framing, close: head.close, left: Vec::new() }
         }))
     };
@@ -66,7 +70,11 @@ pub fn http1_response(data: &[u8]) {
         Ok(head.map(|head| {
             assert!((100..600).contains(&head.status) && (head.close || head.framing != Framing::UntilClose));
             let start = format!("HTTP/1.1 {} X", head.status);
-            let fields = head.fields.iter().map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect();
+            let fields = head
+                .fields
+                .iter()
+                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+                .collect();
             Understood { start, fields, framing: head.framing, close: head.close, left: Vec::new() }
         }))
     };

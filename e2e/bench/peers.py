@@ -29,6 +29,7 @@ class Peer:
         self.work = pathlib.Path(options.work, name)
         self.values = {
             "PORT": port if self.direct else str(spec["port"]),
+            "ADMIN_PORT": "18450",
             "WORK": str(self.work),
             "CERTS": str(options.certs),
             "BACKEND": options.backend,

@@ -36,7 +36,7 @@ pub fn routing_history(incoming: &[&[u8]], caller: &str, own: &str, internal: bo
         history.extend(value.iter().map(|&b| if b.is_ascii_graphic() || b == b' ' { char::from(b) } else { '?' }));
     }
     if history.is_empty() {
-        return Ok(format!("{caller}#{own}"));
+        return Ok([caller, "#", own].concat());
     }
     // An intermediary may have joined two headers with a comma; ids hold neither separator.
     let passed = history.split(['#', ',']).filter(|id| same_id(id.trim(), own)).count();

@@ -11,6 +11,7 @@ mod earlier;
 mod generate;
 mod image;
 mod in_kubernetes;
+mod instructions;
 mod kubernetes;
 mod links;
 mod lint;

@@ -12,7 +12,7 @@ use crate::kubernetes::Version;
 use crate::process::{self, cargo, command, target};
 use crate::program::{program, single};
 use crate::stage::{self, Outcome};
-use crate::{charts, docs, image, in_kubernetes, tools, unit};
+use crate::{charts, docs, image, in_kubernetes, instructions, tools, unit};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -38,6 +38,8 @@ enum Stage {
     Examples,
     /// What the charts render to.
     Charts,
+    /// Instruction counts of calls and tables, against those on record.
+    Instructions,
     /// What must hold of every OCI image.
     Images,
     /// The operator against a real API server.
@@ -57,6 +59,7 @@ impl Stage {
             Self::Clients => "real clients",
             Self::Examples => "examples",
             Self::Charts => "charts",
+            Self::Instructions => "instructions",
             Self::Images => "images",
             Self::ApiServer => "api server",
             Self::Cluster => "cluster",
@@ -72,6 +75,7 @@ impl Stage {
             Self::Clients => program(&mut command(binary("rivmesh-clients"))),
             Self::Examples => analyze_examples(),
             Self::Charts => charts::check(false),
+            Self::Instructions => instructions::check(false),
             Self::Images => image::check(&release()),
             Self::ApiServer => in_kubernetes::api_server(options.kubernetes),
             Self::Cluster => in_kubernetes::cluster(),
@@ -113,6 +117,16 @@ pub(crate) fn conformance(filter: Option<&str>) -> Result<()> {
     finish(&[build, stage::run(Stage::Conformance.name(), || conformance_suite(filter))])
 }
 
+/// `cargo xtask bench --instructions`. Builds what the tests build: another set of crates may give dependencies other
+/// features, and them other instructions.
+pub(crate) fn instructions(renew: bool) -> Result<()> {
+    let build = stage::run("build", build);
+    if stage::total(std::slice::from_ref(&build)).failed > 0 {
+        return finish(&[build]);
+    }
+    finish(&[build, stage::run(Stage::Instructions.name(), || instructions::check(renew))])
+}
+
 /// `cargo xtask charts`.
 pub(crate) fn charts(update: bool) -> Result<()> {
     finish(&[stage::run(Stage::Charts.name(), || charts::check(update))])
@@ -129,7 +143,7 @@ fn finish(reports: &[stage::Report]) -> Result<()> {
 /// The release build of everything that the later stages start.
 fn build() -> Result<Outcome> {
     tools::MAKE.require()?;
-    let packages = packages();
+    let packages: Vec<_> = packages().into_iter().chain(instructions::PACKAGES).collect();
     let packages = packages.iter().flat_map(|package| ["-p", package]);
     process::run(cargo().args(["build", "--release", "--bins"]).args(packages))?;
     Ok(Outcome::default())

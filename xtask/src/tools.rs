@@ -18,6 +18,7 @@ pub(crate) const OPENSSL: Tool =
     Tool { program: "openssl", package: "openssl", purpose: "makes throw-away certificates" };
 pub(crate) const NGINX: Tool = Tool { program: "nginx", package: "nginx-light", purpose: "is measured beside us" };
 pub(crate) const HAPROXY: Tool = Tool { program: "haproxy", package: "haproxy", purpose: "is measured beside us" };
+pub(crate) const VALGRIND: Tool = Tool { program: "valgrind", package: "valgrind", purpose: "counts instructions" };
 pub(crate) const GO: Tool = Tool { program: "go", package: "golang-go", purpose: "builds Kubernetes' programs" };
 pub(crate) const CONTAINERD: Tool = Tool { program: "containerd", package: "containerd", purpose: "runs pods" };
 pub(crate) const RUNC: Tool = Tool { program: "runc", package: "runc", purpose: "runs containers" };

@@ -70,7 +70,10 @@ pub fn parse_request(input: &mut BytesMut, limit: usize, max_fields: usize) -> R
 fn refuse_early(input: &[u8], max_fields: usize) -> Result<Option<RequestHead>, HeadError> {
     let mut slots = field_slots();
     let slots = &mut slots[..max_fields.min(MAX_FIELDS)];
-    httparse::Request::new(&mut []).parse_with_uninit_headers(input, slots).map(|_| None).map_err(|error| judge(error, input))
+    httparse::Request::new(&mut [])
+        .parse_with_uninit_headers(input, slots)
+        .map(|_| None)
+        .map_err(|error| judge(error, input))
 }
 
 /// Tells another version of HTTP from a line that is not HTTP at all.

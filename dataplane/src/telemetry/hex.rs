@@ -12,6 +12,13 @@ pub(crate) fn put(text: &mut [u8], bytes: &[u8]) {
     }
 }
 
+/// `bytes` as hex digits.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let mut text = vec![0; 2 * bytes.len()];
+    put(&mut text, bytes);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// Writes at most 16 `bytes` as hex digits.
 pub(crate) fn write(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     let mut text = [0; 32];

@@ -32,6 +32,11 @@ impl<'a> Line<'a> {
 
     /// Adds a word of our own, which has nothing to escape.
     pub(crate) fn word(&mut self, key: &str, value: &'static str) {
+        self.clean(key, value);
+    }
+
+    /// Adds an id, an address or a time of our own writing, which has nothing to escape and nothing to mask.
+    pub(crate) fn clean(&mut self, key: &str, value: &str) {
         self.key(key);
         self.out.push('"');
         self.out.push_str(value);
@@ -86,10 +91,7 @@ impl<'a> Line<'a> {
 
     /// Adds a number.
     pub(crate) fn number(&mut self, key: &str, value: impl itoa::Integer) {
-        self.key(key);
-        self.out.push('"');
-        self.out.push_str(itoa::Buffer::new().format(value));
-        self.out.push('"');
+        self.clean(key, itoa::Buffer::new().format(value));
     }
 
     fn key(&mut self, key: &str) {

@@ -156,6 +156,20 @@ fn is_member(member: &[u8]) -> bool {
         && value.iter().all(value_byte)
 }
 
+impl TraceId {
+    /// As 32 hex digits.
+    pub fn hex(&self) -> String {
+        hex::text(&self.0)
+    }
+}
+
+impl SpanId {
+    /// As 16 hex digits.
+    pub fn hex(&self) -> String {
+        hex::text(&self.0)
+    }
+}
+
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         hex::write(f, &self.0)

@@ -64,10 +64,11 @@ fn trace(line: &mut Line<'_>, record: &CallRecord) {
         line.text(fields::CORRELATION.name, &["[", &record.correlation_id, "]"].concat());
     }
     if let (Some(trace), Some(span)) = (record.trace_id, record.span_id) {
-        line.plain(fields::EVENT_ID.name, format_args!("{trace}-{span}"));
-        line.plain(fields::W3C_TRACE_ID.name, trace);
-        line.plain(fields::TRANSACTION_ID.name, span);
-        line.plain(fields::SPAN_ID.name, span);
+        let (trace, span) = (trace.hex(), span.hex());
+        line.clean(fields::EVENT_ID.name, &[&trace, "-", &span].concat());
+        line.clean(fields::W3C_TRACE_ID.name, &trace);
+        line.clean(fields::TRANSACTION_ID.name, &span);
+        line.clean(fields::SPAN_ID.name, &span);
     }
     if let Some(parent) = record.parent_span {
         line.plain(fields::PARENT_ID.name, parent);
@@ -77,9 +78,9 @@ fn trace(line: &mut Line<'_>, record: &CallRecord) {
 fn parties(line: &mut Line<'_>, record: &CallRecord) {
     line.text(fields::LISTENER.name, &record.listener);
     line.word(fields::ROUTE.name, if record.tls.is_some() { "vp-https-route" } else { "vp-http-route" });
-    let peer = record.peer.ip().to_canonical();
-    line.plain(fields::SOURCE_ADDRESS.name, peer);
-    line.plain(fields::SOURCE_IP.name, peer);
+    let peer = record.peer.ip().to_canonical().to_string();
+    line.clean(fields::SOURCE_ADDRESS.name, &peer);
+    line.clean(fields::SOURCE_IP.name, &peer);
     line.number(fields::SOURCE_PORT.name, record.peer.port());
     if let Some(version) = record.tls {
         line.word(fields::TLS_PROTOCOL.name, "tls");

@@ -16,8 +16,8 @@ mod tests;
 mod writer;
 
 pub use entry::ACTIONS;
-pub use lane::Lane;
 pub use event::{Alert, Event, Intrusion, REFUSALS, RefusedHandshake};
+pub use lane::Lane;
 pub use layer::{ProcessLayer, install};
 pub use render::{Format, Service};
 

@@ -426,7 +426,10 @@ fn calls_are_dropped_and_counted_too_when_nothing_is_written() {
     assert!(lost > 0 && lost < sent, "{lost}");
     tapped.set_open();
     let lines = tapped.lines();
-    assert_eq!(field(&lines, "event.action").iter().filter(|action| **action == "resp-out").count() as u64, sent - lost);
+    assert_eq!(
+        field(&lines, "event.action").iter().filter(|action| **action == "resp-out").count() as u64,
+        sent - lost
+    );
     assert_eq!(field(&lines, "labels.dropped"), [lost.to_string()]);
     lane.call(&success());
     assert_eq!(field(&tapped.lines(), "event.action"), ["resp-out"], "it goes on");

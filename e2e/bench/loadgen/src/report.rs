@@ -10,7 +10,8 @@ use crate::processes::{Machine, Usage};
 
 /// Where a curve of latencies is drawn.
 const SHARES: [f64; 21] = [
-    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999,
+    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999,
+    0.9999,
 ];
 
 /// The result of one run. Times in the unit that the name ends with.

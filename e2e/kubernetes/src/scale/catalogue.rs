@@ -2,8 +2,8 @@
 //! many small ones, cut to a number of objects and written as people write them.
 
 use anyhow::{Result, ensure};
-use rivmesh_crds::{Kind, RoutingEntrySpec};
 use rivmesh_catalogue::{self as national, Random};
+use rivmesh_crds::{Kind, RoutingEntrySpec};
 use rivmesh_e2e::pki::ALLOWED;
 use rivmesh_table::{Object, Spec};
 use serde_json::{Value, json};
