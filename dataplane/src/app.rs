@@ -11,7 +11,7 @@ use crate::settings::{self, Live, Settings};
 use crate::telemetry::log::{self, Event, Format, Log, Service};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{self, Handle};
-use crate::{listen, upkeep};
+use crate::{listen, open_files, upkeep};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use rivmesh_sync::Identity;
@@ -68,6 +68,7 @@ pub struct Running {
 /// # Errors
 /// Settings or files that cannot be used, and addresses that cannot be bound, each with what to do about it.
 pub async fn start(options: Options) -> anyhow::Result<Running> {
+    open_files::raise_limit();
     let settings = settings::load(&options.config)?;
     let live: Live = Arc::new(ArcSwap::from_pointee(settings));
     let settings = live.load_full();

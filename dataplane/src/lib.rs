@@ -16,6 +16,7 @@ mod exchange;
 pub mod fuzzing;
 pub mod http1;
 mod listen;
+mod open_files;
 pub mod ready;
 pub mod settings;
 pub mod telemetry;

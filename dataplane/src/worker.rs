@@ -100,7 +100,7 @@ pub(crate) fn start(index: usize, shared: Arc<Shared>) -> io::Result<(Handle, Jo
 }
 
 async fn run(shared: Arc<Shared>, mut accepted: UnboundedReceiver<Accepted>, open: Arc<AtomicUsize>) {
-    let log = shared.log.lane();
+    let log = shared.log.lane(shared.settings.load().platform.workers);
     let worker = Rc::new(Worker { shared, log, pool: Pool::default(), endpoints: RefCell::default() });
     let sweeper = tokio::task::spawn_local(sweep(worker.clone()));
     let tasks = tokio_util::task::TaskTracker::new();

@@ -86,15 +86,14 @@ class Measurement:
     def starts(self):
         for _ in range(self.options.starts):
             for name in self.names:
-                peer = self.peer(name)
-                if peer.direct:
-                    continue
-                self.settle()
-                ready_ms = peer.start()
-                time.sleep(1)
-                self.put(kind="start", peer=name, start_ms=round(ready_ms, 1), **peer.memory_kb())
-                print(f"start {name} {ready_ms:.0f} ms", flush=True)
-                peer.stop()
+                with self.peer(name) as peer:
+                    if peer.direct:
+                        continue
+                    self.settle()
+                    ready_ms = peer.start()
+                    time.sleep(1)
+                    self.put(kind="start", peer=name, start_ms=round(ready_ms, 1), **peer.memory_kb())
+                    print(f"start {name} {ready_ms:.0f} ms", flush=True)
 
     def rounds(self, works, pinned):
         if not works:
@@ -143,7 +142,8 @@ class Measurement:
         options = self.options
         result_file = pathlib.Path(f"{options.out}.tmp")
         command = peer.load(answer) + list(extra) + [
-            "-c", str(concurrency), "-d", str(options.duration), "-w", str(options.warmup),
+            # Thousands of connections are not made within a warm-up.
+            "-c", str(concurrency), "-d", str(options.duration), "-w", str(max(options.warmup, concurrency / 300)),
             "--expect-len", str(answer), "--label", f"{name} {peer.name}", "--json", str(result_file),
             "--pid", f"backend={self.backend.pid}",
         ]  # fmt: skip
@@ -169,27 +169,27 @@ class Measurement:
         """What a connection that has made one call and idles takes of the proxy's memory."""
         for count in IDLE:
             for name in self.names:
-                peer = self.peer(name)
-                if peer.direct or count > peer.spec.get("most_connections", count):
-                    continue
-                peer.start()
-                before = peer.memory_kb()
-                command = peer.load(1500) + ["--hold", "-c", str(count), "-w", "1", "-d", "600", "--timeout", "60"]
-                holder = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-                try:
-                    if self.connected(peer, count):
-                        # The producer's connections are idle too by now, and closed by whoever closes them.
-                        time.sleep(6)
-                        after = peer.memory_kb()
-                        each = (after["pss_kb"] - before["pss_kb"]) / count
-                        self.put(kind="idle", peer=name, connections=count, kb_each=round(each, 2))
-                        print(f"idle {name} {count} connections, {each:.1f} kB each", flush=True)
-                    else:
-                        self.put(kind="failed", peer=name, workload=f"idle {count}", round=0)
-                finally:
-                    holder.terminate()
-                    holder.wait()
-                    peer.stop()
+                with self.peer(name) as peer:
+                    if not peer.direct and count <= peer.spec.get("most_connections", count):
+                        self.idle_at(peer, count)
+
+    def idle_at(self, peer, count):
+        peer.start()
+        before = peer.memory_kb()
+        command = peer.load(1500) + ["--hold", "-c", str(count), "-w", "1", "-d", "600", "--timeout", "60"]
+        holder = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            if not self.connected(peer, count):
+                self.put(kind="failed", peer=peer.name, workload=f"idle {count}", round=0)
+                return
+            # The producer's connections are idle too by now, and closed by whoever closes them.
+            time.sleep(6)
+            each = (peer.memory_kb()["pss_kb"] - before["pss_kb"]) / count
+            self.put(kind="idle", peer=peer.name, connections=count, kb_each=round(each, 2))
+            print(f"idle {peer.name} {count} connections, {each:.1f} kB each", flush=True)
+        finally:
+            holder.terminate()
+            holder.wait()
 
     def connected(self, peer, count):
         """Waits until so many connections of consumers are established at the proxy."""

@@ -42,6 +42,12 @@ class Peer:
             "CORES": str(threads or (1 if pinned else os.cpu_count())),
         }
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
     def prepare(self):
         """Everything that has to be there before a start and is not part of it."""
         if self.direct:

@@ -1,88 +1,91 @@
-"""Turns results into a page that a person reads: first the figure that counts, then the rest."""
+"""Turns results into a page that a person reads: the goals, then the figures, then how they grow."""
 import datetime
 import json
 import os
 import pathlib
 import re
-import statistics
+import shutil
 import subprocess
+import sys
 
+import goals
+import plots
 from measure import foreign_percent
+from results import PEERS, Results, cpu_us, median, rss_mib
 from workloads import WORKLOADS
 
-# The budget of the architecture: CPU for each call against the better of the two.
-OTHERS = ("nginx", "haproxy")
-BUDGET = 0.65
 
-
-def median(values):
-    return statistics.median(values) if values else float("nan")
-
-
-class Results:
-    def __init__(self, path):
-        self.runs, self.starts, self.failed = {}, {}, []
-        for line in pathlib.Path(path).read_text().splitlines():
-            record = json.loads(line)
-            if record["kind"] == "run":
-                by_peer = self.runs.setdefault(record["workload"], {})
-                by_peer.setdefault(record["peer"], []).append(record["result"])
-            elif record["kind"] == "start":
-                self.starts.setdefault(record["peer"], []).append(record)
-            elif record["kind"] == "failed":
-                self.failed.append(f"{record['workload']} {record['peer']}")
-        found = {peer for by_peer in self.runs.values() for peer in by_peer}
-        order = ("rivmesh", *OTHERS)
-        self.proxies = [peer for peer in order if peer in found] + sorted(found - {*order, "direct"})
-
-    def all(self, work, peer, figure):
-        return [figure(result) for result in self.runs[work].get(peer, [])]
-
-    def table(self, title, figure, form, peers=None):
-        peers = peers or self.proxies
-        lines = [f"## {title}", "", "| work | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
-        for work in self.runs:
-            cells = [form.format(median(self.all(work, peer, figure))) for peer in peers]
-            lines.append(f"| {WORKLOADS[work].title} | " + " | ".join(cells) + " |")
-        return lines + [""]
-
-
-def cpu_us(result):
-    return (result["procs"].get("proxy") or {}).get("us_per_req", float("nan"))
-
-
-def rss_mib(result):
-    return (result["procs"].get("proxy") or {}).get("rss_kb", 0) / 1024
-
-
-def ratios(results):
-    others = [peer for peer in OTHERS if peer in results.proxies]
-    lines = ["## The ratio that counts", ""]
-    if "rivmesh" not in results.proxies or not others:
-        return lines + ["There is none: rivmesh and at least one of nginx and haproxy must have been measured.", ""]
-    lines += [
-        f"rivmesh's CPU time for each call divided by that of the better of {' and '.join(others)} in this run. It does the",
-        f"whole job (envelope, route, authorisation, revocation, a log line for each call), they pass through. Budget: {BUDGET}.",
-        "",
-        "| work | ratio | rivmesh us | best other us | spread of rivmesh over the rounds |",
-        "|---|---|---|---|---|",
-    ]
-    for work in results.runs:
-        own = results.all(work, "rivmesh", cpu_us)
-        best = min((median(results.all(work, peer, cpu_us)) for peer in others), default=float("nan"))
-        spread = (max(own) - min(own)) / median(own) * 100 if own else float("nan")
-        cells = f"{median(own) / best:.2f} | {median(own):.1f} | {best:.1f} | {spread:.0f} %"
-        lines.append(f"| {WORKLOADS[work].title} | {cells} |")
+def table(results, title, figure, form, select, peers=None):
+    works = results.titles(select)
+    if not works:
+        return []
+    peers = peers or results.proxies
+    lines = [f"## {title}", "", "| work | " + " | ".join(peers) + " |", "|---" * (len(peers) + 1) + "|"]
+    for work in works:
+        cells = [form.format(results.median(work, peer, figure)) for peer in peers]
+        lines.append(f"| {WORKLOADS[work].title} | " + " | ".join(cells) + " |")
     return lines + [""]
 
 
+def tables(results):
+    everybody = [*results.proxies, "direct"] if results.has_direct else results.proxies
+    closed = lambda work: not work.pinned and not work.half
+    lines = table(results, "CPU microseconds of the proxy for each call", cpu_us, "{:.1f}", closed)
+    lines += table(results, "Calls per second, on one core", lambda result: result["rps"], "{:.0f}", lambda work: work.pinned, everybody)
+    for name, figure in (("p50", "p50_us"), ("p99", "p99_us"), ("p99.9", "p999_us")):
+        title = f"{name} in microseconds at half load"
+        lines += table(results, title, lambda result, figure=figure: result[figure], "{:.0f}", lambda work: work.half, everybody)
+    lines += table(results, "p99 in microseconds, saturated", lambda result: result["p99_us"], "{:.0f}", closed, everybody)
+    return lines + table(results, "Resident MiB after the run", rss_mib, "{:.0f}", closed)
+
+
 def starts(results):
-    if not results.starts:
+    records = results.of("start")
+    if not records:
         return []
     lines = ["## Start and idle memory", "", "| peer | ms to the first answer | resident MiB |", "|---|---|---|"]
-    for peer, records in results.starts.items():
-        ready, memory = (median([record[key] for record in records]) for key in ("start_ms", "rss_kb"))
+    for peer in results.proxies:
+        ready, memory = (median([record[key] for record in records if record["peer"] == peer]) for key in ("start_ms", "rss_kb"))
         lines.append(f"| {peer} | {ready:.0f} | {memory / 1024:.0f} |")
+    idle = results.of("idle")
+    if idle:
+        lines += ["", "| peer | idle connections | kB of each |", "|---|---|---|"]
+        lines += [f"| {record['peer']} | {record['connections']} | {record['kb_each']:.1f} |" for record in idle]
+    return lines + [""]
+
+
+def growth(results):
+    records = results.of("growth")
+    if not records:
+        return []
+    lines = ["## How cost grows", "", "| by | at | CPU us for each call | p99 us | resident MiB |", "|---|---|---|---|---|"]
+    for by, label in plots.GROWTH.items():
+        for at in sorted({record["at"] for record in records if record["by"] == by}):
+            found = [record["result"] for record in records if record["by"] == by and record["at"] == at]
+            cells = [median([figure(result) for result in found]) for figure in (cpu_us, lambda r: r["p99_us"], rss_mib)]
+            lines.append(f"| {label} | {at} | {cells[0]:.1f} | {cells[1]:.0f} | {cells[2]:.0f} |")
+    return lines + [""]
+
+
+def summary(results):
+    """What a later report compares with: ratios to the best peer, which carry over, roughly."""
+    found = {}
+    for work in results.titles(lambda work: not work.half and not work.pinned):
+        ratio = results.ratio(work, PEERS, cpu_us)
+        if ratio:
+            found[work] = round(ratio, 3)
+    return found
+
+
+def compared(results, reports):
+    """The last report on record beside this one."""
+    earlier = sorted(pathlib.Path(reports).glob("*/figures.json")) if reports else []
+    if not earlier:
+        return []
+    before, now = json.loads(earlier[-1].read_text()), summary(results)
+    lines = [f"## Beside {earlier[-1].parent.name}", "", "CPU for each call over that of the best peer in the same run.", "",
+             "| work | then | now |", "|---|---|---|"]  # fmt: skip
+    lines += [f"| {WORKLOADS[work].title} | {before[work]:.2f} | {now[work]:.2f} |" for work in now if work in before]
     return lines + [""]
 
 
@@ -91,43 +94,59 @@ def version(command):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return None
-    return re.search(r"\d+\.\d+\.\d+\S*", done.stdout + done.stderr)
+    return re.search(r"\d+\.\d+\.\d+[^\s/]*", done.stdout + done.stderr)
 
 
 def provenance(results, today):
     info = pathlib.Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", info)
-    path = os.environ["PATH"] + ":/usr/sbin"
-    os.environ["PATH"] = path
+    os.environ["PATH"] += ":/usr/sbin"
     versions = []
-    for peer, command in {"nginx": ["nginx", "-v"], "haproxy": ["haproxy", "-v"]}.items():
-        if peer in results.proxies and (found := version(command)):
-            versions.append(f"{peer} {found[0]}")
+    envoy = pathlib.Path(sys.executable).parent / "envoy"
+    for peer, command in {"nginx": ["nginx", "-v"], "haproxy": ["haproxy", "-v"], "envoy": [str(envoy), "--version"]}.items():
+        if peer in results.proxies:
+            found = version(command)
+            versions.append(f"{peer} {found[0]}" if found else peer)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    results_flat = [result for by_peer in results.runs.values() for runs in by_peer.values() for result in runs]
-    errors = sum(result["errors"] for result in results_flat)
-    noise = max((foreign_percent(result) for result in results_flat), default=0)
+    flat = [result for by_peer in results.runs.values() for runs in by_peer.values() for result in runs]
+    errors = sum(result["errors"] for result in flat)
+    noise = max((foreign_percent(result) for result in flat), default=0)
     rounds = max((len(runs) for by_peer in results.runs.values() for runs in by_peer.values()), default=0)
     lines = [
-        f"# rivmesh beside {' and '.join(versions) or 'nobody'}, {today}",
+        f"# rivmesh beside {', '.join(versions) or 'nobody'}, {today}",
         "",
-        f"{os.cpu_count()} cores ({model[1] if model else 'unknown'}), loopback, commit {commit.stdout.strip() or 'unknown'}. Loader,",
-        "proxy and producer share the cores, so the proxy's CPU time for each call, kernel included, is the figure; calls per",
-        f"second are what was left over. Medians of {rounds} interleaved rounds. {errors} failed calls. Other programs took at",
-        f"most {noise:.0f} % of the machine during a run. Compare ratios, never numbers from different runs.",
+        f"{os.cpu_count()} cores ({model[1] if model else 'unknown'}), loopback, commit {commit.stdout.strip() or 'unknown'}, dist",
+        "profile. Loader, proxy and producer share the cores, so the proxy's CPU time for each call, kernel included, is the",
+        f"figure. Medians of {rounds} interleaved rounds. {errors} failed calls. Other programs took at most {noise:.0f} % of the",
+        "machine during a run. Compare ratios, never numbers from different runs. rivmesh does the whole job (envelope, route,",
+        "authorisation, revocation, a log line for each call); the others pass calls through.",
         "",
     ]
-    if results.failed:
-        lines += ["Gave no result: " + ", ".join(results.failed) + ".", ""]
+    failed = [f"{record['workload']} {record['peer']}" for record in results.of("failed")]
+    if failed:
+        lines += ["Gave no result: " + ", ".join(failed) + ".", ""]
     return lines
 
 
-def page(path):
+def page(results, figures, measured_tables, reports):
+    lines = provenance(results, datetime.date.today().isoformat()) + goals.table(results) + compared(results, reports)
+    lines += [f"![{name}]({name})" for name in figures] + [""] + tables(results) + starts(results) + growth(results)
+    if measured_tables and measured_tables.exists():
+        lines += ["## Tables of a nation", "", "```", *measured_tables.read_text().rstrip().splitlines(), "```", ""]
+    return "\n".join(lines)
+
+
+def write(path, directory, measured_tables=None, reports=None, record=None):
+    """Writes the page, its plots and its figures into a folder; with `record` also among the reports."""
     results = Results(path)
-    everybody = [*results.proxies, "direct"] if any("direct" in peers for peers in results.runs.values()) else None
-    lines = provenance(results, datetime.date.today().isoformat()) + ratios(results)
-    lines += results.table("CPU microseconds of the proxy for each call", cpu_us, "{:.1f}")
-    lines += results.table("Calls per second", lambda result: result["rps"], "{:.0f}", everybody)
-    lines += results.table("p99 in microseconds, saturated", lambda result: result["p99_us"], "{:.0f}", everybody)
-    lines += results.table("Resident MiB after the run", rss_mib, "{:.0f}")
-    return "\n".join(lines + starts(results))
+    directory = pathlib.Path(directory)
+    figures = plots.draw(results, directory)
+    text = page(results, figures, measured_tables, reports)
+    (directory / "README.md").write_text(text)
+    (directory / "figures.json").write_text(json.dumps(summary(results), indent=2) + "\n")
+    print(text)
+    if record:
+        kept = pathlib.Path(reports) / f"{datetime.date.today().isoformat()}-{record}"
+        shutil.copytree(directory, kept, dirs_exist_ok=True)
+        directory = kept
+    print(f"written to {directory}")

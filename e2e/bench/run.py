@@ -2,14 +2,12 @@
 """Measures TLS proxies side by side; README.md says how to read the numbers.
 
   run.py measure --bin DIR --certs DIR --work DIR --out FILE --peers a,b [--quick]
-  run.py report FILE [--to FILE] [--record NAME --record-in DIR]
+  run.py report FILE --to FOLDER [--reports FOLDER [--record NAME]]
 """
 import argparse
-import datetime
 import pathlib
 
 from measure import Measurement
-from report import page
 from workloads import QUICK, WORKLOADS
 
 
@@ -36,9 +34,10 @@ def arguments():
     measure.add_argument("--wait-minutes", type=float, default=60, help="how long to wait for a quiet machine, in all")
     report = commands.add_parser("report")
     report.add_argument("results", type=path)
-    report.add_argument("--to", type=path, help="write the page here too")
-    report.add_argument("--record", help="keep the page as TODAY-RECORD.md")
-    report.add_argument("--record-in", type=path, help="folder for --record")
+    report.add_argument("--to", type=path, required=True, help="folder for page, plots and figures")
+    report.add_argument("--tables", type=path, help="what the benchmark of the tables printed")
+    report.add_argument("--reports", type=path, help="folder of the reports on record, the last of which is compared with")
+    report.add_argument("--record", help="keep it in --reports as TODAY-RECORD")
     return parser.parse_args()
 
 
@@ -58,15 +57,10 @@ def main():
     if options.command == "measure":
         Measurement(defaults(options)).run()
         return
-    text = page(options.results)
-    print(text)
-    targets = [options.to] if options.to else []
-    if options.record:
-        targets.append(options.record_in / f"{datetime.date.today().isoformat()}-{options.record}.md")
-    for target in targets:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-        print(f"written to {target}")
+    # Only here: whoever measures needs no plots.
+    import report
+
+    report.write(options.results, options.to, options.tables, options.reports, options.record)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let results = work.join("results.jsonl");
     // Results are appended by the driver; a run of its own must not be mixed with an older one.
-    let _ = std::fs::remove_file(&results);
+    for stale in [&results, &work.join("tables.txt")] {
+        let _ = std::fs::remove_file(stale);
+    }
+    let _ = std::fs::remove_dir_all(work.join("report"));
     if !options.quick && options.workloads.is_none() {
         tables(&work.join("tables.txt"))?;
     }
@@ -99,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn tables(to: &Path) -> Result<()> {
     let mut text = String::new();
     let mut bench = cargo();
-    bench.args(["bench", "--profile", "dist", "-p", "rivmesh-catalogue", "--bench", "scale"]);
+    bench.args(["bench", "--profile", "release", "-p", "rivmesh-catalogue", "--bench", "scale"]);
     let status = process::run_lines(&mut bench, |line| {
         println!("{line}");
         text += line;

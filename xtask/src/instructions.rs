@@ -100,7 +100,9 @@ fn machine() -> Result<String> {
     let flags = info.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
     let has = |feature: &&&str| flags.split(' ').any(|flag| flag == **feature);
     let features: Vec<_> = FEATURES.iter().filter(has).copied().collect();
-    Ok([first_line("valgrind", "--version")?, first_line("ldd", "--version")?, features.join(" ")].join(", "))
+    // `ldd (Debian GLIBC 2.36-9) 2.36`: which patches a distribution has put in does not matter.
+    let libc = first_line("ldd", "--version")?.rsplit(' ').next().map_or_else(String::new, |v| format!("libc {v}"));
+    Ok([first_line("valgrind", "--version")?, libc, features.join(" ")].join(", "))
 }
 
 /// A line about a count, as an error when it grew too much.
@@ -147,6 +149,8 @@ fn count() -> Result<Counts> {
 
 /// A program of which what `within` calls is counted, or everything.
 fn simulated(work: &Path, within: Option<&str>, program: &Path) -> std::process::Command {
+    // What an earlier run has left must not be taken for this one's.
+    let _ = fs::remove_file(work.join("callgrind.out"));
     let mut valgrind = command("valgrind");
     valgrind.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", work.join("callgrind.out").display()));
     valgrind.args(within.map(|function| format!("--toggle-collect={function}")));
@@ -248,10 +252,12 @@ impl Calls {
 struct Running(std::process::Child);
 
 impl Running {
-    /// Asks it to end, and waits until it has.
+    /// Asks it to end, and waits until it has; it ends by itself at the latest when its drain is over.
     fn end(&mut self) -> Result<()> {
         process::run(command("kill").arg(self.0.id().to_string()))?;
-        self.0.wait().map(drop).context("waiting for the dataplane")
+        let status = self.0.wait().context("waiting for the dataplane")?;
+        ensure!(status.success(), "the dataplane failed ({status}); its output is in output.log");
+        Ok(())
     }
 }
 

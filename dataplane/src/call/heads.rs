@@ -48,7 +48,7 @@ pub(super) fn write_request_head(
     length: Option<u64>,
     added: &Added<'_>,
 ) -> Encoder {
-    out.reserve(head.fields.len() + ADDED_ROOM + first);
+    out.reserve(head.fields.size() + ADDED_ROOM + first);
     put(out, &[b"POST ", endpoint.path_and_query.as_bytes(), b" HTTP/1.1\r\n"]);
     field(out, "Host", endpoint.authority.as_bytes());
     for (name, value) in head.fields.iter() {
@@ -108,7 +108,7 @@ pub(super) fn write_answer_head(
     framing: Framing,
     returned: &Returned<'_>,
 ) -> Encoder {
-    out.reserve(answer.fields.len() + ADDED_ROOM + first);
+    out.reserve(answer.fields.size() + ADDED_ROOM + first);
     status_line(out, returned.status);
     for (name, value) in answer.fields.iter() {
         let listed = answer.fields.all("connection").any(|v| lists(v, name));

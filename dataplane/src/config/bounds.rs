@@ -35,7 +35,7 @@ pub struct Limits {
     /// Calls under way in this process. Over it: 503 with a VP012 fault. Default: 4,000.
     #[serde(deserialize_with = "count")]
     pub requests_in_flight: usize,
-    /// Idle connections kept towards one endpoint. Default: 64.
+    /// Idle connections that a worker thread keeps towards one endpoint. Default: 500, as many calls as may be in flight.
     #[serde(deserialize_with = "count")]
     pub idle_per_endpoint: usize,
 }
@@ -50,7 +50,7 @@ impl Default for Limits {
             connections: 10_000,
             handshakes_in_flight: 256,
             requests_in_flight: 4_000,
-            idle_per_endpoint: 64,
+            idle_per_endpoint: 500,
         }
     }
 }

@@ -69,7 +69,7 @@ impl Head {
     }
 
     /// Bytes of the whole head.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.buffer.len()
     }
 

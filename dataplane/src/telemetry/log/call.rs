@@ -94,7 +94,7 @@ fn parties(line: &mut Line<'_>, record: &CallRecord) {
 }
 
 fn decision(line: &mut Line<'_>, record: &CallRecord) {
-    let profile = record.profile_out.as_deref().or(record.profile_in);
+    let profile = record.profile_out.or(record.profile_in);
     if let Some(contract) = record.contract.as_deref() {
         line.text(fields::CONTRACT.name, contract);
         if let Some(profile) = profile {

@@ -5,12 +5,13 @@ use super::event::{Alert, Event, Intrusion};
 use super::{Message, Sender};
 use crate::telemetry::record::{CallRecord, Outcome};
 use rivmesh_rivta::VpCode;
+use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Bytes that may wait in a lane to be written.
-const MOST: usize = 4 * 1024 * 1024;
+/// Bytes that may wait in all lanes to be written.
+const MOST: usize = 16 * 1024 * 1024;
 /// What a lane keeps of a batch's room for the next.
 const KEPT: usize = 256 * 1024;
 
@@ -45,29 +46,37 @@ impl Shelf {
 pub struct Lane {
     sender: Sender,
     shelf: Shelf,
+    /// Bytes that may wait here.
+    most: usize,
 }
 
 impl Lane {
-    pub(super) fn new(sender: Sender) -> Self {
-        Self { sender, shelf: Shelf::default() }
+    /// One of so many.
+    pub(super) fn new(sender: Sender, lanes: NonZeroUsize) -> Self {
+        Self { sender, shelf: Shelf::default(), most: MOST / lanes }
     }
 
     /// Logs a finished call.
     pub fn call(&self, record: &CallRecord) {
         let shared = &self.sender.shared;
         let mut batch = self.shelf.batch();
-        if batch.text.len() > MOST {
+        if batch.text.len() > self.most {
             shared.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+        } else {
+            shared.renderer.call(&mut batch.text, record);
+            batch.lines += 1;
         }
-        shared.renderer.call(&mut batch.text, record);
-        batch.lines += 1;
-        if !batch.told {
-            batch.told = self.sender.queue.try_send(Message::Calls(self.shelf.clone())).is_ok();
-        }
+        self.tell(&mut batch);
         drop(batch);
         if let Some(intrusion) = self.intrusion(record) {
             self.sender.send(Message::Event(Box::new(Event::Intrusion(intrusion)), record.started + record.duration));
+        }
+    }
+
+    /// Tells the writer that there is something, unless it knows. Where its queue is full, the next call tells it.
+    fn tell(&self, batch: &mut Batch) {
+        if !batch.told {
+            batch.told = self.sender.queue.try_send(Message::Calls(self.shelf.clone())).is_ok();
         }
     }
 
@@ -83,10 +92,11 @@ impl Lane {
         } else if code == Some(VpCode::Vp011) {
             (Alert::PeerNotAllowed, "a peer that may not use this listener called".to_owned())
         } else {
+            let code = code?;
             let contract = record.contract.as_deref().unwrap_or_default();
             let address = record.address.as_deref().unwrap_or_default();
             let mut watch = self.sender.shared.watch();
-            let different = watch.note(code?, &record.consumer, contract, address, Instant::now())?;
+            let different = watch.note(code, &record.consumer, contract, address, Instant::now())?;
             let detail = format!("the caller tried {different} different addresses and contracts that it may not call");
             (Alert::Probing, detail)
         };
@@ -97,5 +107,17 @@ impl Lane {
             consumer: record.consumer.clone(),
             detail,
         })
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut batch = self.shelf.batch();
+        if batch.lines > 0 {
+            self.tell(&mut batch);
+        }
+        if !batch.told {
+            self.sender.shared.dropped.fetch_add(batch.lines, Ordering::Relaxed);
+        }
     }
 }

@@ -25,6 +25,7 @@ use lane::Shelf;
 use limit::Limiter;
 use probing::Watch;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,9 +115,9 @@ impl Drop for Log {
 }
 
 impl Sender {
-    /// A way for the calls of one worker.
-    pub fn lane(&self) -> Lane {
-        Lane::new(self.clone())
+    /// A way for the calls of one of so many workers.
+    pub fn lane(&self, workers: NonZeroUsize) -> Lane {
+        Lane::new(self.clone(), workers)
     }
 
     /// Logs an event.

@@ -10,6 +10,7 @@ use rivmesh_rivta::{CertificateSummary, VpCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -44,7 +45,7 @@ fn success() -> CallRecord {
         contract: Some("urn:riv:clinicalprocess:healthcond:description:GetCareDocumentationResponder:2".into()),
         address: Some("SE2321000131-E000000000001".into()),
         profile_in: Some("rivtabp21"),
-        profile_out: Some("rivtabp20".into()),
+        profile_out: Some("rivtabp20"),
         endpoint: Some("https://user:pass@p1.vgr.se:8443/journal?token=x".into()),
         correlation_id: "c0ffee".into(),
         trace_id: Some(trace.trace_id),
@@ -391,7 +392,7 @@ fn calls_and_events_come_out_in_order() {
     let tapped = tapped(true);
     let sender = tapped.log.sender();
     sender.event(Event::Draining);
-    sender.lane().call(&success());
+    sender.lane(NonZeroUsize::MIN).call(&success());
     sender.event(Event::Stopped { unfinished: 0 });
     assert_eq!(field(&tapped.lines(), "event.action"), ["platform-drain", "resp-out", "platform-stop"]);
 }
@@ -418,7 +419,7 @@ fn a_reader_that_does_not_keep_up_costs_lines_and_no_time() {
 #[test]
 fn calls_are_dropped_and_counted_too_when_nothing_is_written() {
     let tapped = tapped(false);
-    let lane = tapped.log.sender().lane();
+    let lane = tapped.log.sender().lane(NonZeroUsize::new(4).expect("not 0"));
     // The writer holds a batch that it cannot get rid of; what comes after it waits, up to a limit.
     let sent = 8 * 1024;
     (0..sent).for_each(|_| lane.call(&success()));
@@ -433,6 +434,28 @@ fn calls_are_dropped_and_counted_too_when_nothing_is_written() {
     assert_eq!(field(&lines, "labels.dropped"), [lost.to_string()]);
     lane.call(&success());
     assert_eq!(field(&tapped.lines(), "event.action"), ["resp-out"], "it goes on");
+}
+
+#[test]
+fn calls_get_through_again_after_the_queue_was_full() {
+    let tapped = tapped(false);
+    let sender = tapped.log.sender();
+    // With the queue full of events, the writer cannot be told of the call.
+    (0..3 * super::QUEUE).for_each(|_| sender.event(Event::Draining));
+    let lane = sender.lane(NonZeroUsize::new(16).expect("not 0"));
+    (0..2048).for_each(|_| lane.call(&success()));
+    tapped.set_open();
+    let calls = |lines: &[Value]| field(lines, "event.action").iter().filter(|action| **action == "resp-out").count();
+    let told = calls(&tapped.lines());
+    lane.call(&success());
+    let after = calls(&tapped.lines());
+    assert!(after > 0, "more than its share may wait, and yet it is told of");
+    assert!(told + after > 500, "{told} and {after}: what had waited was written");
+
+    let last = sender.lane(NonZeroUsize::MIN);
+    last.call(&success());
+    drop(last);
+    assert_eq!(calls(&tapped.lines()), 1);
 }
 
 #[test]
@@ -517,7 +540,7 @@ fn every_reason_to_refuse_a_certificate_has_its_own_counter() {
 fn what_an_attacker_would_do_raises_an_alert_beside_the_call() {
     let tapped = tapped(true);
     let sender = tapped.log.sender();
-    let lane = sender.lane();
+    let lane = sender.lane(NonZeroUsize::MIN);
     lane.call(&CallRecord { untrusted_original_consumer: true, ..success() });
     lane.call(&CallRecord {
         outcome: Outcome::Fault { code: VpCode::Vp011, kind: "peer", cause: String::new() },

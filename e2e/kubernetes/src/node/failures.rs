@@ -35,6 +35,7 @@ async fn a_dataplane_is_killed(world: &World) -> Result<()> {
         let pods = region.until_pods(Half::Dataplane, pods.len(), PATIENCE).await?;
         let pod = pods.iter().find(|pod| pod.name_any() == name).context("its pod goes on")?;
         ensure!(restarts(pod) > before, "it was not killed yet");
+        ensure!(restarts(pod) == before + 1, "it did not come up at the first attempt");
         Ok(())
     })
     .await?;

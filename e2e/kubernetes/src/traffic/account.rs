@@ -20,6 +20,8 @@ pub(crate) enum Stage {
     Exchange,
     /// Another answer came than the expected one.
     Answer,
+    /// It was given up before anything came.
+    Late,
 }
 
 /// A call without the expected answer.
@@ -71,11 +73,16 @@ impl Account {
         self.answered.values().sum()
     }
 
-    /// How calls were lost, where they may be. Fails if one got another answer, or if there are more than are known in full.
+    /// How calls were lost, where they may be. Fails if one got another answer or was left without any, or if there are more than
+    /// are known in full.
     pub(crate) fn losses(&self) -> Result<Losses> {
         ensure!(self.failed == self.failures.len() as u64, "{} calls were lost", self.failed);
-        if let Some(failure) = self.failures.iter().find(|failure| failure.stage == Stage::Answer) {
-            bail!("another answer came: {}", failure.what);
+        for failure in &self.failures {
+            match failure.stage {
+                Stage::Answer => bail!("another answer came: {}", failure.what),
+                Stage::Late => bail!("{}", failure.what),
+                Stage::Connect | Stage::Handshake | Stage::Exchange => {}
+            }
         }
         let refused = self.failures.iter().filter(|failure| failure.stage == Stage::Connect).count();
         Ok(Losses { refused, broken: self.failures.len() - refused })
@@ -192,6 +199,9 @@ mod tests {
         let failure = Failure { stage: Stage::Answer, began: Instant::now(), what };
         ledger.end(3, Err(failure.clone()));
         assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "another answer came: VP009"));
+        ledger.open();
+        ledger.end(4, Err(Failure { stage: Stage::Late, began: failure.began, what: "no answer".to_owned() }));
+        assert!(ledger.account.losses().is_err_and(|error| error.to_string() == "no answer"));
         ledger.open();
         (0..=KEPT)
             .for_each(|number| ledger.end(number as u64, Err(Failure { stage: Stage::Connect, ..failure.clone() })));

@@ -77,7 +77,7 @@ struct Attempt {
 impl Attempt {
     /// What a stage comes to, if it does in time.
     async fn in_time<T>(self, stage: Stage, work: impl Future<Output = T>) -> Result<T, Failure> {
-        let late = |_| self.failure(stage, format!("no answer within {} s of the call", LIMIT.as_secs()));
+        let late = |_| self.failure(Stage::Late, format!("no answer within {} s, got to {stage:?}", LIMIT.as_secs()));
         timeout_at((self.began + LIMIT).into(), work).await.map_err(late)
     }
 

@@ -2,7 +2,7 @@
 //! operator does, with a change now and then.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -87,7 +87,7 @@ impl What {
 #[tokio::main]
 async fn main() -> Result<()> {
     match Command::parse() {
-        Command::Save { what, directory } => save(&what, directory),
+        Command::Save { what, directory } => save(&what, &directory),
         Command::Serve { what, listen, cert, key, every } => {
             let identity = ServerIdentity { certificate: cert, private_key: key, client_authorities: None };
             serve(&what, listen, identity, every.map(Duration::from_secs_f64)).await
@@ -95,13 +95,13 @@ async fn main() -> Result<()> {
     }
 }
 
-fn save(what: &What, directory: PathBuf) -> Result<()> {
+fn save(what: &What, directory: &Path) -> Result<()> {
     let mut compiler = Compiler::new(what.options()?);
     what.objects().into_iter().for_each(|object| compiler.upsert(object));
     let compilation = compiler.compile();
     let shard = |digest| -> Option<Bytes> { compilation.shards.get(&digest).cloned() };
     let table = Table::assemble(&compilation.manifest, None, &mut { shard })?;
-    let directory = Directory::open(&directory).with_context(|| directory.display().to_string())?;
+    let directory = Directory::open(directory).with_context(|| directory.display().to_string())?;
     Store::new(directory).save(&table, SystemTime::now())?;
     println!("saved {:?}", compilation.manifest.counts);
     Ok(())
