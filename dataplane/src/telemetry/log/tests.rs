@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime};
@@ -336,10 +336,13 @@ fn an_alert_is_one() {
 struct Tap {
     lines: Channel<String>,
     open: Arc<(Mutex<bool>, Condvar)>,
+    /// Somebody has something to write.
+    reached: Arc<AtomicBool>,
 }
 
 impl Write for Tap {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.reached.store(true, Ordering::Relaxed);
         let (open, changed) = &*self.open;
         let guard = changed.wait_while(open.lock().expect("lock"), |open| !*open).expect("lock");
         drop(guard);
@@ -358,6 +361,7 @@ struct Tapped {
     log: Log,
     lines: Receiver<String>,
     open: Arc<(Mutex<bool>, Condvar)>,
+    reached: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -365,9 +369,10 @@ fn tapped(open: bool) -> Tapped {
     let (sender, lines) = channel();
     let open = Arc::new((Mutex::new(open), Condvar::new()));
     let dropped = Arc::new(AtomicU64::new(0));
-    let tap = Tap { lines: sender, open: open.clone() };
+    let reached = Arc::new(AtomicBool::new(false));
+    let tap = Tap { lines: sender, open: open.clone(), reached: reached.clone() };
     let log = start(Format::Json, &service(), tap, dropped.clone()).expect("thread");
-    Tapped { log, lines, open, dropped }
+    Tapped { log, lines, open, reached, dropped }
 }
 
 impl Tapped {
@@ -440,15 +445,12 @@ fn calls_are_dropped_and_counted_too_when_nothing_is_written() {
 fn calls_get_through_again_after_the_queue_was_full() {
     let tapped = tapped(false);
     let sender = tapped.log.sender();
-    // With the queue full of events, the writer cannot be told of the calls. It takes some before it is stuck.
-    let is_full = || {
-        let before = tapped.dropped.load(Ordering::Relaxed);
-        (0..super::QUEUE).for_each(|_| sender.event(Event::Draining));
-        tapped.dropped.load(Ordering::Relaxed) - before == super::QUEUE as u64
-    };
-    while !is_full() {
+    // With the writer stuck and the queue full of events, it cannot be told of the calls.
+    sender.event(Event::Draining);
+    while !tapped.reached.load(Ordering::Relaxed) {
         std::thread::yield_now();
     }
+    (0..2 * super::QUEUE).for_each(|_| sender.event(Event::Draining));
     let lane = sender.lane(NonZeroUsize::new(16).expect("not 0"));
     (0..2048).for_each(|_| lane.call(&success()));
     tapped.set_open();
