@@ -27,7 +27,7 @@ def ratios(results):
                   value, at_most(value, 0.65))  # fmt: skip
     for connections in (16, 64, 256):
         value = results.ratio(f"p1-c{connections}", SMALL, rps, max)
-        yield row(f"the same on one core: calls a second over theirs, at least 1.4",
+        yield row(f"2 kB call, {connections} connections, one core: calls a second over theirs, at least 1.4",
                   value, value is not None and value >= 1.4)  # fmt: skip
     value = results.ratio("h1-c64", PEERS, p99)
     yield row("half load: p99 over that of the best peer, at most 1", value, at_most(value, 1))

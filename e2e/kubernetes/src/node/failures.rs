@@ -51,6 +51,8 @@ async fn a_dataplane_is_killed(world: &World) -> Result<()> {
     ensure!(broken <= Rate::STEADY.calls_in(Duration::from_millis(50)), "more than were in flight");
     let late = account.failures.iter().find(|failure| failure.began > outage.end);
     ensure!(late.is_none(), "it listened again, and yet {late:?}");
+    let last = account.failures.iter().map(|failure| failure.began).max();
+    ensure!(last.is_none_or(|last| last < outage.start + Duration::from_secs(5)), "calls failed long after");
     world.changes_are_programmed(PATIENCE).await
 }
 
