@@ -9,7 +9,7 @@ use crate::http1::{Conn, RequestHead, Transport, parse_request};
 use crate::settings::{ListenerRuntime, Settings};
 use crate::telemetry::log::RefusedHandshake;
 use crate::telemetry::metrics::ListenerMetrics;
-use crate::telemetry::record::TlsVersion;
+use crate::telemetry::record::{Origin, TlsVersion};
 use crate::tls::{self, Refusal, ServerTls, Standing};
 use crate::worker::Worker;
 use rustls::HandshakeKind;
@@ -131,10 +131,9 @@ struct Connection<'a> {
     worker: &'a Worker,
     settings: Arc<Settings>,
     listener: Arc<ListenerRuntime>,
-    listener_name: &'a Arc<str>,
     metrics: Arc<ListenerMetrics>,
     conn: Conn,
-    peer: SocketAddr,
+    origin: Origin,
     identity: Identity,
     /// The verdict on the peer's certificate; without TLS there is none.
     standing: Option<Standing>,
@@ -162,9 +161,11 @@ impl<'a> Connection<'a> {
         conn: Conn,
         standing: Option<Standing>,
         peer: SocketAddr,
-        listener_name: &'a Arc<str>,
+        listener_name: &Arc<str>,
     ) -> Self {
         let identity = Identity::of(&listener, certificates(&conn), peer);
+        let tls = conn.transport().session().and_then(version);
+        let origin = Origin::new(listener_name.clone(), peer, tls);
         // Spread over 40 % of the age, so that connections that began together do not end together.
         let age = settings.platform.timeouts.connection_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
         let ends_at = Instant::now() + age;
@@ -174,10 +175,9 @@ impl<'a> Connection<'a> {
             worker,
             settings,
             listener,
-            listener_name,
             metrics,
             conn,
-            peer,
+            origin,
             identity,
             standing,
             clocks,
@@ -200,10 +200,8 @@ impl<'a> Connection<'a> {
                 worker: self.worker,
                 settings: &self.settings,
                 listener: &self.listener,
-                listener_name: self.listener_name,
                 metrics: &self.metrics,
-                peer: self.peer,
-                tls: tls_version(&self.conn),
+                origin: &self.origin,
                 identity: &self.identity,
                 ends_at: self.ends_at.into_std(),
             };
@@ -273,10 +271,10 @@ impl<'a> Connection<'a> {
             return;
         }
         self.settings = Arc::clone(&settings);
-        let Some(listener) = self.settings.listener(self.listener_name) else { return };
+        let Some(listener) = self.settings.listener(&self.origin.listener) else { return };
         if !Arc::ptr_eq(listener, &self.listener) {
             self.listener = listener.clone();
-            self.identity = Identity::of(&self.listener, certificates(&self.conn), self.peer);
+            self.identity = Identity::of(&self.listener, certificates(&self.conn), self.origin.peer);
         }
     }
 
@@ -291,7 +289,7 @@ impl<'a> Connection<'a> {
             Err(refusal) => {
                 let error = "the certificate of an open connection is no longer good".to_owned();
                 let refused = Refused { reason: None, refusal: Some(refusal), error };
-                report(self.worker, &self.metrics, self.listener_name, self.peer, &refused);
+                report(self.worker, &self.metrics, &self.origin.listener, self.origin.peer, &refused);
                 false
             }
         }
@@ -311,10 +309,8 @@ impl<'a> Connection<'a> {
             worker: self.worker,
             settings: &self.settings,
             listener: &self.listener,
-            listener_name: self.listener_name,
             metrics: &self.metrics,
-            peer: self.peer,
-            tls: tls_version(&self.conn),
+            origin: &self.origin,
             identity: &self.identity,
             ends_at: self.ends_at.into_std(),
         };
@@ -347,8 +343,4 @@ impl<'a> Connection<'a> {
 
 fn certificates(conn: &Conn) -> &[CertificateDer<'static>] {
     conn.transport().session().and_then(|session| session.peer_certificates()).unwrap_or_default()
-}
-
-fn tls_version(conn: &Conn) -> Option<TlsVersion> {
-    conn.transport().session().and_then(version)
 }

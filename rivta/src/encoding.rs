@@ -52,6 +52,10 @@ impl Encoding {
     /// The encoding of this name, if it is one that messages may come in.
     pub fn from_label(label: &str) -> Option<Self> {
         let label = label.trim();
+        // What nearly all say.
+        if label.eq_ignore_ascii_case("utf-8") {
+            return Some(Self::UTF_8);
+        }
         let encoding = encoding_rs::Encoding::for_label(label.as_bytes())?;
         let is = |name: &str| label.eq_ignore_ascii_case(name);
         let kind = if encoding == encoding_rs::UTF_8 || is("ascii") || is("us-ascii") {
@@ -77,10 +81,10 @@ impl Encoding {
 pub fn detect(content_type: Option<&[u8]>, prefix: &[u8], end: bool) -> Option<Encoding> {
     let utf16 = |big_endian, marked| Some(Encoding(Kind::Utf16 { big_endian, marked }));
     let content_type = content_type.map(MediaType::parse);
-    if content_type.as_ref().is_some_and(|value| value.essence.starts_with("multipart/")) {
+    if content_type.as_ref().is_some_and(MediaType::is_multipart) {
         return Some(Encoding::UTF_8);
     }
-    let charset = content_type.and_then(|value| value.parameter("charset").and_then(Encoding::from_label));
+    let charset = content_type.and_then(|value| Encoding::from_label(&value.parameter("charset")?));
     match prefix {
         [0xff, 0xfe, ..] => return utf16(false, true),
         [0xfe, 0xff, ..] => return utf16(true, true),

@@ -3,6 +3,7 @@
 
 use crate::limits::{MAX_BOUNDARY, MAX_PART_HEADERS, MAX_PARTS_BEFORE_ROOT};
 use crate::media_type::MediaType;
+use std::borrow::Cow;
 use memchr::{memchr, memmem};
 use std::ops::Range;
 use thiserror::Error;
@@ -68,10 +69,10 @@ impl RootFinder {
     /// [`MultipartError::Boundary`] if there is not exactly one usable boundary.
     pub fn for_content_type(content_type: &[u8]) -> Result<Option<Self>, MultipartError> {
         let media_type = MediaType::parse(content_type);
-        if media_type.essence != "multipart/related" {
+        if !media_type.essence().eq_ignore_ascii_case("multipart/related") {
             return Ok(None);
         }
-        let usable = |boundary: &&str| {
+        let usable = |boundary: &Cow<'_, str>| {
             (1..=MAX_BOUNDARY).contains(&boundary.len())
                 && boundary.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
                 && !boundary.ends_with(' ')
@@ -82,7 +83,7 @@ impl RootFinder {
         let boundary = media_type.parameter("boundary").filter(usable).ok_or(MultipartError::Boundary)?;
         Ok(Some(Self {
             delimiter: [b"--", boundary.as_bytes()].concat(),
-            start: media_type.parameter("start").map(|id| without_brackets(id).to_owned()),
+            start: media_type.parameter("start").map(|id| without_brackets(&id).to_owned()),
             stage: Stage::Delimiter { searched: 0 },
             parts: 0,
         }))

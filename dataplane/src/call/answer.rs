@@ -23,7 +23,7 @@ pub(super) async fn send(
     clocks: &mut Clocks,
     body: &mut Pump,
     failure: Failure,
-    record: &mut CallRecord,
+    record: &mut CallRecord<'_>,
 ) -> After {
     let (status, content_type, content) = match failure {
         Failure::ConsumerGone => {
@@ -72,7 +72,7 @@ pub(super) async fn send(
 }
 
 /// Writes the answer to a request of which not even the head could be read.
-pub(super) fn write_refusal(conn: &mut Conn, status: u16, sentence: impl std::fmt::Display, record: &mut CallRecord) {
+pub(super) fn write_refusal(conn: &mut Conn, status: u16, sentence: impl std::fmt::Display, record: &mut CallRecord<'_>) {
     let content = format!("{sentence}\n");
     record.outcome = Outcome::HttpRefused;
     record.status = status;

@@ -29,7 +29,7 @@ pub(super) fn decide<'t>(
     platform: &Platform,
     caller: &Caller,
     message: &Message,
-    record: &mut CallRecord,
+    record: &mut CallRecord<'_>,
 ) -> Result<Plan<'t>, Failure> {
     // 7. A pod that never had a table knows nothing about anybody.
     if table.is_empty() {
@@ -98,5 +98,5 @@ pub(super) fn decide<'t>(
 }
 
 fn object(owner: Owner<'_>) -> ObjectRef {
-    ObjectRef { namespace: owner.namespace.to_owned(), name: owner.name.to_owned(), generation: owner.generation }
+    ObjectRef { name: [owner.namespace, "/", owner.name].concat(), generation: owner.generation }
 }

@@ -60,7 +60,7 @@ pub(super) async fn forward(
     message: Message,
     plan: &Plan<'_>,
     said: &Said<'_>,
-    record: &mut CallRecord,
+    record: &mut CallRecord<'_>,
 ) -> Result<After, Failure> {
     if let Some(limit) = plan.max_message_bytes {
         body.limit_to(limit);
@@ -108,7 +108,7 @@ async fn exchange(
     outgoing: &Outgoing,
     plan: &Plan<'_>,
     said: &Said<'_>,
-    record: &mut CallRecord,
+    record: &mut CallRecord<'_>,
 ) -> Result<After, Failure> {
     let mut failed = None;
     loop {
@@ -131,7 +131,7 @@ async fn exchange(
                 record.retried = true;
                 continue;
             }
-            Err(error) => return Err(count(&line.metrics, Failure::before_answer(&error, &line.endpoint.url))),
+            Err(error) => return Err(count(&line.metrics, Failure::before_answer(&error, &line.endpoint.name.url))),
         };
         let relayed = relay(call, exchange, answer, &line.endpoint, outgoing, called, record).await;
         let Relayed { after, reusable_for } = relayed.map_err(|failure| count(&line.metrics, failure))?;
@@ -204,12 +204,12 @@ async fn open_line(
     call: &Call<'_>,
     plan: &Plan<'_>,
     failed: Option<&Arc<Endpoint>>,
-    record: &mut CallRecord,
+    record: &mut CallRecord<'_>,
 ) -> Result<Line, Failure> {
     let worker = call.cx.worker;
     let settings = call.cx.settings;
     let mut refusal = None;
-    let is_passed_over = |e: &Endpoint| e.is_skipped() || failed.is_some_and(|failed| failed.url == e.url);
+    let is_passed_over = |e: &Endpoint| e.is_skipped() || failed.is_some_and(|failed| failed.name.url == e.name.url);
     let known: Vec<_> = plan.endpoints.iter().map(|e| (e, worker.endpoint(e.url))).collect();
     let all_passed_over = known.iter().all(|(_, e)| e.as_ref().is_none_or(|e| is_passed_over(&e.endpoint)));
     for (route, callable) in known {
@@ -227,7 +227,7 @@ async fn open_line(
             refusal.get_or_insert_with(|| Failure::producer(route.url, ProducerFailure::Name, why, None));
             continue;
         }
-        record.endpoint = Some(endpoint.url.clone());
+        record.endpoint = Some(endpoint.name.clone());
         let limit = route.max_in_flight.unwrap_or_else(|| settings.platform.upstream.max_in_flight.get());
         let Some(place) = endpoint.acquire(limit) else {
             metrics.failed(ProducerFailure::AtLimit);
@@ -280,9 +280,9 @@ async fn relay(
     endpoint: &Endpoint,
     outgoing: &Outgoing,
     called: Instant,
-    record: &mut CallRecord,
+    record: &mut CallRecord<'_>,
 ) -> Result<Relayed, Failure> {
-    let url = &endpoint.url;
+    let url = &endpoint.name.url;
     let peek_limit = call.cx.settings.platform.limits.peek_bytes;
     let mut pump = Pump::new(answer.framing, u64::MAX);
     let mut prefix = BytesMut::new();

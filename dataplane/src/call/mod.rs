@@ -15,14 +15,14 @@ use crate::exchange::{Clocks, Pump};
 use crate::http1::{Conn, RequestHead};
 use crate::settings::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::ListenerMetrics;
-use crate::telemetry::record::{CallRecord, Outcome, TlsVersion};
+use crate::telemetry::record::{CallRecord, Origin, Outcome};
 use crate::telemetry::trace::TraceContext;
 use crate::worker::Worker;
 pub(crate) use failure::Failure;
 use heads::names;
 pub(crate) use heads::names::{INSTANCE_ID, SENDER_ID};
 use rivmesh_rivta::{Fault, OriginalConsumer, VpCode};
-use std::net::SocketAddr;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -31,10 +31,8 @@ pub(crate) struct Context<'a> {
     pub worker: &'a Worker,
     pub settings: &'a Settings,
     pub listener: &'a ListenerRuntime,
-    pub listener_name: &'a Arc<str>,
     pub metrics: &'a Arc<ListenerMetrics>,
-    pub peer: SocketAddr,
-    pub tls: Option<TlsVersion>,
+    pub origin: &'a Origin,
     pub identity: &'a Identity,
     /// When the connection is too old to carry another call.
     pub ends_at: Instant,
@@ -89,7 +87,7 @@ pub(crate) async fn serve(cx: &Context<'_>, conn: &mut Conn, clocks: &mut Clocks
 
 /// Answers and logs a request whose head could not be used; the connection has to be closed after it.
 pub(crate) fn refuse_head(cx: &Context<'_>, conn: &mut Conn, status: u16, sentence: impl std::fmt::Display) {
-    let mut record = CallRecord::new(cx.listener_name.clone(), cx.peer, cx.tls, Arc::from(""));
+    let mut record = CallRecord::new(cx.origin, SystemTime::now());
     answer::write_refusal(conn, status, sentence, &mut record);
     cx.metrics.call(&record);
     cx.worker.log.call(&record);
@@ -107,23 +105,22 @@ impl<'a> Call<'a> {
         Self { cx, head, correlation_id, trace }
     }
 
-    fn start_record(&self) -> CallRecord {
-        let cx = self.cx;
-        let mut record = CallRecord::new(cx.listener_name.clone(), cx.peer, cx.tls, Arc::from(""));
-        record.started = SystemTime::now();
-        record.method.clone_from(&self.head.method);
-        record.path.clone_from(&self.head.path);
-        record.correlation_id.clone_from(&self.correlation_id);
-        record.trace_id = Some(self.trace.trace_id);
-        record.span_id = Some(self.trace.span_id);
-        record.parent_span = self.trace.parent;
-        record.original_consumer_in = self.text_of(names::ORIGINAL_CONSUMER);
-        record.acting_on_behalf_of = self.text_of(names::ACTING_ON_BEHALF_OF);
-        record
+    fn start_record(&self) -> CallRecord<'_> {
+        CallRecord {
+            method: &self.head.method,
+            path: &self.head.path,
+            correlation_id: &self.correlation_id,
+            trace_id: Some(self.trace.trace_id),
+            span_id: Some(self.trace.span_id),
+            parent_span: self.trace.parent,
+            original_consumer_in: self.text_of(names::ORIGINAL_CONSUMER),
+            acting_on_behalf_of: self.text_of(names::ACTING_ON_BEHALF_OF),
+            ..CallRecord::new(self.cx.origin, SystemTime::now())
+        }
     }
 
-    fn text_of(&self, name: &str) -> Option<String> {
-        self.head.fields.first(name).map(|value| String::from_utf8_lossy(value).into_owned())
+    fn text_of(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.head.fields.first(name).map(String::from_utf8_lossy)
     }
 
     /// Whether the consumer's connection ends after this call.
@@ -140,7 +137,7 @@ impl<'a> Call<'a> {
         conn: &mut Conn,
         clocks: &mut Clocks,
         body: &mut Pump,
-        record: &mut CallRecord,
+        record: &mut CallRecord<'_>,
     ) -> Result<After, Failure> {
         let Context { worker, settings, listener, identity, .. } = *self.cx;
         let platform = &settings.platform;

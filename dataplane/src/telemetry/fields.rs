@@ -9,6 +9,8 @@
 pub struct Field {
     /// Its name, dots and all: the lines are flat.
     pub name: &'static str,
+    /// How a member with this name begins, up to its value's opening quote.
+    pub(super) opening: &'static str,
     /// Which lines have it.
     pub lines: Lines,
     /// What it means, for the reference page.
@@ -30,7 +32,7 @@ pub enum Lines {
 
 macro_rules! fields {
     ($($constant:ident $name:literal $lines:ident $meaning:literal)*) => {
-        $(#[doc = $meaning] pub(crate) const $constant: Field = Field { name: $name, lines: Lines::$lines, meaning: $meaning };)*
+        $(#[doc = $meaning] pub(crate) const $constant: Field = Field { name: $name, opening: concat!(",\"", $name, "\":\""), lines: Lines::$lines, meaning: $meaning };)*
         /// All fields, in the order of the reference page.
         pub const ALL: &[Field] = &[$($constant),*];
     };

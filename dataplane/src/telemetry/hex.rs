@@ -1,6 +1,4 @@
-//! Lower-case hexadecimal, as ids and digests are written. Log lines have several, so it is written in one piece.
-
-use std::fmt;
+//! Lower-case hexadecimal, as ids and digests are written. Log lines have several, so it takes no memory of its own.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -12,16 +10,21 @@ pub(crate) fn put(text: &mut [u8], bytes: &[u8]) {
     }
 }
 
-/// `bytes` as hex digits.
-pub(crate) fn text(bytes: &[u8]) -> String {
-    let mut text = vec![0; 2 * bytes.len()];
-    put(&mut text, bytes);
-    String::from_utf8(text).unwrap_or_default()
+/// The hex digits of an id or a digest.
+pub(crate) struct HexText {
+    text: [u8; 32],
+    length: usize,
 }
 
-/// Writes at most 16 `bytes` as hex digits.
-pub(crate) fn write(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    let mut text = [0; 32];
-    put(&mut text, bytes);
-    f.write_str(std::str::from_utf8(&text[..2 * bytes.len().min(16)]).map_err(|_| fmt::Error)?)
+impl HexText {
+    /// Those of at most 16 `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let mut text = [0; 32];
+        put(&mut text, bytes);
+        Self { text, length: 2 * bytes.len().min(16) }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
 }

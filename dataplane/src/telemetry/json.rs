@@ -2,11 +2,53 @@
 //! of the log expect. Control characters, line separators and characters that turn the direction of text are escaped, so
 //! that a value can neither forge a line nor hide one in a terminal.
 
+use super::fields::Field;
+use super::hex::HexText;
 use super::personal::mask;
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The most bytes of one value; the rest is cut off and marked by an ellipsis.
+/// The most bytes of one text; the rest is cut off and marked by an ellipsis.
 pub(crate) const MAX_VALUE: usize = 2048;
+const MILLISECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+
+/// A text that can stand in a line as it is: personal identity numbers masked, cut to [`MAX_VALUE`], escaped. Made once of
+/// a text that stands in several members.
+pub(crate) struct Safe<'a>(Cow<'a, str>);
+
+impl<'a> Safe<'a> {
+    /// Makes any text safe.
+    pub(crate) fn of(text: &'a str) -> Self {
+        let text = mask(text);
+        if text.len() <= MAX_VALUE && is_plain(&text) {
+            return Self(text);
+        }
+        let mut safe = String::with_capacity(text.len().min(MAX_VALUE) + 16);
+        escape(&mut safe, cut(&text));
+        if text.len() > MAX_VALUE {
+            safe.push('…');
+        }
+        Self(Cow::Owned(safe))
+    }
+
+    /// A word of our own, which has nothing to escape.
+    pub(crate) const fn word(word: &'static str) -> Self {
+        Self(Cow::Borrowed(word))
+    }
+
+    /// An id.
+    pub(crate) fn id(id: &'a HexText) -> Self {
+        Self(Cow::Borrowed(id.as_str()))
+    }
+
+    /// It, in two parts, where `separator` first stands.
+    pub(crate) fn split_once(&self, separator: &str) -> Option<(Safe<'_>, Safe<'_>)> {
+        let (before, after) = self.0.split_once(separator)?;
+        Some((Safe(Cow::Borrowed(before)), Safe(Cow::Borrowed(after))))
+    }
+}
 
 /// A JSON object that is being written to the end of `out`.
 pub(crate) struct Line<'a> {
@@ -18,6 +60,11 @@ impl<'a> Line<'a> {
     /// Opens the object.
     pub(crate) fn begin(out: &'a mut String) -> Self {
         out.push('{');
+        Self::members(out)
+    }
+
+    /// Begins members for [`Self::raw`], without the object around them.
+    pub(crate) fn members(out: &'a mut String) -> Self {
         Self { out, first: true }
     }
 
@@ -26,62 +73,73 @@ impl<'a> Line<'a> {
         if members.is_empty() {
             return;
         }
-        self.separate();
+        if !std::mem::take(&mut self.first) {
+            self.out.push(',');
+        }
         self.out.push_str(members);
     }
 
     /// Adds a word of our own, which has nothing to escape.
-    pub(crate) fn word(&mut self, key: &str, value: &'static str) {
-        self.clean(key, value);
+    pub(crate) fn word(&mut self, field: &Field, value: &'static str) {
+        self.clean(field, value);
     }
 
-    /// Adds an id, an address or a time of our own writing, which has nothing to escape and nothing to mask.
-    pub(crate) fn clean(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.out.push('"');
+    /// Adds an id, an address or a number of our own writing, which has nothing to escape and nothing to mask.
+    pub(crate) fn clean(&mut self, field: &Field, value: &str) {
+        self.out.push_str(self.opening(field));
         self.out.push_str(value);
         self.out.push('"');
     }
 
-    /// Adds a text, personal identity numbers masked, cut to [`MAX_VALUE`].
-    pub(crate) fn text(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.out.push('"');
-        let value = mask(value);
-        escape(self.out, cut(&value));
-        if value.len() > MAX_VALUE {
-            self.out.push('…');
+    /// Adds a text.
+    pub(crate) fn text(&mut self, field: &Field, value: &str) {
+        self.safe(field, &Safe::of(value));
+    }
+
+    /// Adds a text that has been made safe.
+    pub(crate) fn safe(&mut self, field: &Field, value: &Safe<'_>) {
+        self.clean(field, &value.0);
+    }
+
+    /// Adds a text of several parts.
+    pub(crate) fn joined(&mut self, field: &Field, parts: &[&Safe<'_>]) {
+        self.out.push_str(self.opening(field));
+        for part in parts {
+            self.out.push_str(&part.0);
         }
         self.out.push('"');
     }
 
     /// Adds a text unless it is empty.
-    pub(crate) fn some(&mut self, key: &str, value: &str) {
+    pub(crate) fn some(&mut self, field: &Field, value: &str) {
         if !value.is_empty() {
-            self.text(key, value);
+            self.text(field, value);
         }
     }
 
-    /// Adds something whose shown form needs no escape: a number, an id in hex, an address.
-    pub(crate) fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.key(key);
-        // Writing to a String cannot fail.
-        let _ = write!(self.out, "\"{value}\"");
-    }
-
     /// Adds a list of fixed words.
-    pub(crate) fn list(&mut self, key: &str, values: &[&'static str]) {
-        self.key(key);
+    pub(crate) fn list(&mut self, field: &Field, values: &[&'static str]) {
+        self.out.push_str(self.opening(field).trim_end_matches('"'));
         self.out.push('[');
         for (i, value) in values.iter().enumerate() {
-            if i > 0 {
-                self.out.push(',');
-            }
-            self.out.push('"');
+            self.out.push_str(if i > 0 { ",\"" } else { "\"" });
             self.out.push_str(value);
             self.out.push('"');
         }
         self.out.push(']');
+    }
+
+    /// Adds a number.
+    pub(crate) fn number(&mut self, field: &Field, value: impl itoa::Integer) {
+        self.clean(field, itoa::Buffer::new().format(value));
+    }
+
+    /// Adds a time as RFC 3339 in UTC with milliseconds.
+    pub(crate) fn time(&mut self, field: &Field, value: Timestamp) {
+        self.out.push_str(self.opening(field));
+        // Writing to a String cannot fail.
+        let _ = MILLISECONDS.print_timestamp(&value, &mut *self.out);
+        self.out.push('"');
     }
 
     /// Closes the object and the line.
@@ -89,21 +147,8 @@ impl<'a> Line<'a> {
         self.out.push_str("}\n");
     }
 
-    /// Adds a number.
-    pub(crate) fn number(&mut self, key: &str, value: impl itoa::Integer) {
-        self.clean(key, itoa::Buffer::new().format(value));
-    }
-
-    fn key(&mut self, key: &str) {
-        self.out.push_str(if std::mem::take(&mut self.first) { "\"" } else { ",\"" });
-        self.out.push_str(key);
-        self.out.push_str("\":");
-    }
-
-    fn separate(&mut self) {
-        if !std::mem::take(&mut self.first) {
-            self.out.push(',');
-        }
+    fn opening(&mut self, field: &Field) -> &'static str {
+        if std::mem::take(&mut self.first) { &field.opening[1..] } else { field.opening }
     }
 }
 
@@ -112,13 +157,14 @@ fn cut(value: &str) -> &str {
     &value[..value.floor_char_boundary(MAX_VALUE)]
 }
 
+/// Whether `value` is printable ASCII with nothing to escape. Without a way out in between this is done for many bytes at a time.
+fn is_plain(value: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    value.bytes().fold(true, |plain, byte| plain & is_plain(byte))
+}
+
 /// Appends `value` as the inside of a JSON string.
-pub(crate) fn escape(out: &mut String, value: &str) {
-    // Without a way out in between this is done for many bytes at a time.
-    let is_clean = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
-    if value.bytes().fold(true, |clean, byte| clean & is_clean(byte)) {
-        return out.push_str(value);
-    }
+fn escape(out: &mut String, value: &str) {
     let mut clean = 0;
     for (at, char) in value.char_indices() {
         if is_safe(char) {
@@ -153,12 +199,13 @@ pub(crate) fn is_safe(char: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields;
     use super::*;
 
     fn line(value: &str) -> String {
         let mut out = String::new();
         let mut line = Line::begin(&mut out);
-        line.text("a", value);
+        line.text(&fields::MESSAGE, value);
         line.end();
         out
     }
@@ -170,7 +217,7 @@ mod tests {
             let value: String = chunk.iter().collect();
             let written = line(&value);
             let read: serde_json::Value = serde_json::from_str(&written).expect("JSON");
-            assert_eq!(read["a"], value.as_str());
+            assert_eq!(read["message"], value.as_str());
         }
     }
 
@@ -200,7 +247,7 @@ mod tests {
     fn a_long_value_is_cut_between_characters() {
         let written = line(&"å".repeat(MAX_VALUE));
         let read: serde_json::Value = serde_json::from_str(&written).expect("JSON");
-        assert_eq!(read["a"].as_str().map(str::len), Some(MAX_VALUE + '…'.len_utf8()));
+        assert_eq!(read["message"].as_str().map(str::len), Some(MAX_VALUE + '…'.len_utf8()));
         assert!(line(&"x".repeat(MAX_VALUE)).ends_with("x\"}\n"));
     }
 
@@ -209,11 +256,14 @@ mod tests {
         let mut out = String::new();
         let mut line = Line::begin(&mut out);
         line.raw("");
-        line.some("none", "");
-        line.plain("n", 5);
+        line.some(&fields::MESSAGE, "");
+        line.number(&fields::STATUS, 5);
         line.raw("\"x\":\"y\"");
-        line.list("l", &["a", "b"]);
+        line.list(&fields::EVENT_TYPE, &["a", "b"]);
+        line.joined(&fields::CORRELATION, &[&Safe::word("["), &Safe::of("\""), &Safe::word("]")]);
+        line.time(&fields::TIMESTAMP, Timestamp::UNIX_EPOCH);
         line.end();
-        assert_eq!(out, "{\"n\":\"5\",\"x\":\"y\",\"l\":[\"a\",\"b\"]}\n");
+        let expected = r#"{"http.response.status_code":"5","x":"y","event.type":["a","b"],"corr.id":"[\"]","@timestamp":"1970-01-01T00:00:00.000Z"}"#;
+        assert_eq!(out, format!("{expected}\n"));
     }
 }

@@ -1,12 +1,14 @@
 //! One finished call as plain data: what the request path knows when the call is over, and all that log and metrics need.
-//! Filling it takes moves and a few small copies; nothing is formatted until the log writer does it.
+//! Filling it takes moves and a few small copies. What many calls share, their connection and their producer, they refer to,
+//! and the log keeps there what it has written of it.
 //!
 //! Text that came from outside (address, header values, path) is kept as it came; the log escapes and cuts it.
 
 use super::trace::{SpanId, TraceId};
 use rivmesh_rivta::VpCode;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 /// The TLS version of a connection.
@@ -36,12 +38,46 @@ impl TlsVersion {
     }
 }
 
+/// Where the calls of a connection come in.
+#[derive(Debug)]
+pub struct Origin {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// The consumer's end of the connection.
+    pub peer: SocketAddr,
+    /// Its TLS version; `None` is plain HTTP.
+    pub tls: Option<TlsVersion>,
+    /// What a line of log says of it.
+    pub(super) written: OnceLock<String>,
+}
+
+impl Origin {
+    /// The origin of all calls of one connection.
+    pub fn new(listener: Arc<str>, peer: SocketAddr, tls: Option<TlsVersion>) -> Self {
+        Self { listener, peer, tls, written: OnceLock::new() }
+    }
+}
+
+/// A producer's endpoint, as it is spoken of.
+#[derive(Debug)]
+pub struct EndpointName {
+    /// Its URL as the route writes it. The log cuts user info and query off.
+    pub url: String,
+    /// What a line of log says of it.
+    pub(super) written: OnceLock<String>,
+}
+
+impl EndpointName {
+    /// The endpoint of this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), written: OnceLock::new() }
+    }
+}
+
 /// The Kubernetes object (or manifest) that decided something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectRef {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
+    /// Its namespace and name, with `/` between them.
     pub name: String,
     /// Which edition of it (`metadata.generation`).
     pub generation: i64,
@@ -80,27 +116,23 @@ pub enum Outcome {
 
 /// One finished call.
 #[derive(Debug, Clone)]
-pub struct CallRecord {
-    /// Name of the listener that it came in through.
-    pub listener: Arc<str>,
-    /// The consumer's end of the connection.
-    pub peer: SocketAddr,
-    /// TLS version of the consumer's connection; `None` is plain HTTP.
-    pub tls: Option<TlsVersion>,
+pub struct CallRecord<'a> {
+    /// Where it came in.
+    pub origin: &'a Origin,
     /// HTTP method.
-    pub method: String,
+    pub method: &'a str,
     /// Path of the request target. A query string is not part of it, and is cut off where it is.
-    pub path: String,
+    pub path: &'a str,
     /// Id of the connecting party; empty where it is not known.
     pub consumer: Arc<str>,
     /// `x-rivta-original-serviceconsumer-hsaid` as it came.
-    pub original_consumer_in: Option<String>,
+    pub original_consumer_in: Option<Cow<'a, str>>,
     /// The same as it was sent on.
     pub original_consumer_out: Option<String>,
     /// Whether the caller named an original consumer without being trusted to; rejected or only reported, it is a security event.
     pub untrusted_original_consumer: bool,
     /// `x-rivta-acting-on-behalf-of-hsaid`.
-    pub acting_on_behalf_of: Option<String>,
+    pub acting_on_behalf_of: Option<Cow<'a, str>>,
     /// Payload namespace.
     pub contract: Option<String>,
     /// Logical address, exactly as written.
@@ -111,10 +143,10 @@ pub struct CallRecord {
     pub profile_in: Option<&'static str>,
     /// Profile that the producer was called with.
     pub profile_out: Option<&'static str>,
-    /// URL of the endpoint that was called last, as the route writes it. The log cuts user info and query off.
-    pub endpoint: Option<Arc<str>>,
+    /// The endpoint that was called last.
+    pub endpoint: Option<Arc<EndpointName>>,
     /// Correlation id of the call.
-    pub correlation_id: String,
+    pub correlation_id: &'a str,
     /// The trace that the call belongs to.
     pub trace_id: Option<TraceId>,
     /// The platform's span.
@@ -149,16 +181,14 @@ pub struct CallRecord {
     pub outcome: Outcome,
 }
 
-impl CallRecord {
-    /// A call of which nothing is known yet but where it came in. To be completed field by field.
-    pub fn new(listener: Arc<str>, peer: SocketAddr, tls: Option<TlsVersion>, consumer: Arc<str>) -> Self {
+impl<'a> CallRecord<'a> {
+    /// A call of which nothing is known yet but where it came in, and when. To be completed field by field.
+    pub fn new(origin: &'a Origin, started: SystemTime) -> Self {
         Self {
-            listener,
-            peer,
-            tls,
-            method: String::new(),
-            path: String::new(),
-            consumer,
+            origin,
+            method: "",
+            path: "",
+            consumer: Arc::default(),
             original_consumer_in: None,
             original_consumer_out: None,
             untrusted_original_consumer: false,
@@ -169,7 +199,7 @@ impl CallRecord {
             profile_in: None,
             profile_out: None,
             endpoint: None,
-            correlation_id: String::new(),
+            correlation_id: "",
             trace_id: None,
             span_id: None,
             parent_span: None,
@@ -181,7 +211,7 @@ impl CallRecord {
             bytes_in: 0,
             bytes_out: 0,
             status: 0,
-            started: SystemTime::now(),
+            started,
             duration: Duration::ZERO,
             producer_duration: None,
             retried: false,

@@ -1,6 +1,6 @@
 //! What log, metrics and `/status` tell about the routing table in use.
 
-use super::hex;
+use super::hex::HexText;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -60,6 +60,6 @@ pub struct Hex(pub [u8; 16]);
 
 impl fmt::Display for Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex::write(f, &self.0)
+        f.write_str(HexText::of(&self.0).as_str())
     }
 }

@@ -2,7 +2,7 @@
 //! producer names the caller's trace and a span of its own; without a usable `traceparent` it starts a trace. Pure: the
 //! caller supplies the random bytes.
 
-use super::hex;
+use super::hex::{self, HexText};
 use std::fmt;
 
 /// The most bytes of `tracestate` that are passed on; the recommendation asks for at least so many.
@@ -158,27 +158,27 @@ fn is_member(member: &[u8]) -> bool {
 
 impl TraceId {
     /// As 32 hex digits.
-    pub fn hex(&self) -> String {
-        hex::text(&self.0)
+    pub(crate) fn hex(&self) -> HexText {
+        HexText::of(&self.0)
     }
 }
 
 impl SpanId {
     /// As 16 hex digits.
-    pub fn hex(&self) -> String {
-        hex::text(&self.0)
+    pub(crate) fn hex(&self) -> HexText {
+        HexText::of(&self.0)
     }
 }
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex::write(f, &self.0)
+        f.write_str(self.hex().as_str())
     }
 }
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex::write(f, &self.0)
+        f.write_str(self.hex().as_str())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One endpoint of a route: its URL taken apart once, how many calls it has in flight in this pod, and until when it is
 //! passed over because it refused a connection.
 
+use crate::telemetry::record::EndpointName;
 use hyper::Uri;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,8 +14,8 @@ const FORGET_ABOVE: usize = 10_000;
 /// An endpoint of a producer.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    /// The URL as the route writes it; it names the endpoint in logs and faults.
-    pub url: Arc<str>,
+    /// What it is called in logs and faults.
+    pub name: Arc<EndpointName>,
     /// Whether it is reached over TLS.
     pub tls: bool,
     /// Host name or address, without brackets.
@@ -51,7 +52,7 @@ impl Endpoint {
         let port = uri.port_u16().unwrap_or(usual);
         let authority = if port == usual { written.to_owned() } else { format!("{written}:{port}") };
         Some(Self {
-            url: url.into(),
+            name: Arc::new(EndpointName::new(url)),
             tls,
             host: written.trim_start_matches('[').trim_end_matches(']').into(),
             port,

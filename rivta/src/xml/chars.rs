@@ -12,12 +12,10 @@ pub(super) const AMPERSAND: u8 = 1 << 2;
 pub(super) const LESS_THAN: u8 = 1 << 3;
 /// `>`
 pub(super) const GREATER_THAN: u8 = 1 << 4;
-/// `"` or `'`
-pub(super) const QUOTE: u8 = 1 << 5;
 /// May begin a name; of bytes that are not ASCII, more must be known.
-pub(super) const NAME_START: u8 = 1 << 6;
+pub(super) const NAME_START: u8 = 1 << 5;
 /// May stand in a name, but for the colon; likewise.
-pub(super) const NAME: u8 = 1 << 7;
+pub(super) const NAME: u8 = 1 << 6;
 
 /// What a byte may mean to the tokenizer.
 pub(super) const CLASSES: [u8; 256] = {
@@ -29,7 +27,6 @@ pub(super) const CLASSES: [u8; 256] = {
             '&' => AMPERSAND,
             '<' => LESS_THAN,
             '>' => GREATER_THAN,
-            '"' | '\'' => QUOTE,
             c if is_name_start(c) => NAME_START | NAME,
             c if is_name_character(c) => NAME,
             c if is_character(c) => 0,
@@ -55,17 +52,27 @@ pub(super) fn skip_space(bytes: &[u8], from: usize) -> usize {
     bytes[from..].iter().position(|&b| !is_space(b)).map_or(bytes.len(), |offset| from + offset)
 }
 
-/// Checks that `bytes` are UTF-8 and XML characters, and returns all their classes. `at` is where they stand.
-pub(super) fn check_characters(bytes: &[u8], at: usize) -> Result<u8, XmlError> {
-    let classes = bytes.iter().fold(0, |classes, &byte| classes | class(byte));
-    check_classified(bytes, classes, at)?;
-    Ok(classes)
+/// The classes of markup and of what is not allowed that `bytes` have together. Compared and not looked up, since that is
+/// done for many bytes at a time.
+fn markup(bytes: &[u8]) -> u8 {
+    let is = |byte: u8, other: u8, class: u8| if byte == other { class } else { 0 };
+    bytes.iter().fold(0, |classes, &byte| {
+        let is_control = (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
+        let high_or_control = if byte >= 0x80 { HIGH } else { 0 } | if is_control { CONTROL } else { 0 };
+        classes
+            | high_or_control
+            | is(byte, b'&', AMPERSAND)
+            | is(byte, b'<', LESS_THAN)
+            | is(byte, b'>', GREATER_THAN)
+    })
 }
 
-/// The same for bytes whose classes are known.
-pub(super) fn check_classified(bytes: &[u8], classes: u8, at: usize) -> Result<(), XmlError> {
+/// Checks that `bytes` are UTF-8 and XML characters, and returns which of [`AMPERSAND`], [`LESS_THAN`], [`GREATER_THAN`]
+/// and [`HIGH`] are among them. `at` is where they stand.
+pub(super) fn check_characters(bytes: &[u8], at: usize) -> Result<u8, XmlError> {
+    let classes = markup(bytes);
     if classes & (HIGH | CONTROL) == 0 {
-        return Ok(());
+        return Ok(classes);
     }
     if let Some(offset) = bytes.iter().position(|&b| class(b) & CONTROL != 0) {
         return Err(XmlProblem::Character.at(at + offset));
@@ -73,7 +80,7 @@ pub(super) fn check_classified(bytes: &[u8], classes: u8, at: usize) -> Result<(
     let text = std::str::from_utf8(bytes).map_err(|error| XmlProblem::Encoding.at(at + error.valid_up_to()))?;
     match text.char_indices().find(|&(_, c)| !is_character(c)) {
         Some((offset, _)) => Err(XmlProblem::Character.at(at + offset)),
-        None => Ok(()),
+        None => Ok(classes),
     }
 }
 
@@ -108,10 +115,14 @@ mod tests {
 
     #[test]
     fn characters() {
-        assert_eq!(check_characters("blåbär\t\r\n\u{10ffff}".as_bytes(), 0), Ok(HIGH | NAME_START | NAME));
+        assert_eq!(check_characters("blåbär\t\r\n\u{10ffff}".as_bytes(), 0), Ok(HIGH));
         assert_eq!(check_characters(b" &", 0), Ok(AMPERSAND));
         assert_eq!(check_characters(b"<>", 0), Ok(LESS_THAN | GREATER_THAN));
-        assert_eq!(check_characters(b"'1-", 0), Ok(QUOTE | NAME));
+        assert_eq!(check_characters(b"'1-", 0), Ok(0));
+        for byte in 0..=u8::MAX {
+            let seen = HIGH | CONTROL | AMPERSAND | LESS_THAN | GREATER_THAN;
+            assert_eq!(markup(&[b' ', byte]), class(byte) & seen, "{byte}");
+        }
         for (bytes, at, problem) in [
             (&b"ab\x00"[..], 12, XmlProblem::Character),
             (b"\x1b", 10, XmlProblem::Character),

@@ -3,16 +3,13 @@
 //! It is given everything received so far and remembers how far it has come, also in its search for the end of a token
 //! that is still arriving; so a document costs the same whether it comes at once or byte by byte.
 
-use super::chars::{
-    AMPERSAND, GREATER_THAN, LESS_THAN, QUOTE, check_characters, check_classified, class, is_ncname, is_space,
-    skip_space,
-};
+use super::chars::{AMPERSAND, GREATER_THAN, LESS_THAN, check_characters, is_ncname, is_space, skip_space};
 use super::names::Name;
 use super::namespaces::Scopes;
 use super::references::check_references;
 use super::{Attribute, Attributes, Namespace, Span, XmlError, XmlProblem};
 use crate::limits::{MAX_ATTRIBUTES, MAX_DEPTH};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr3, memmem};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 const COMMENT: &[u8] = b"<!--";
@@ -56,8 +53,6 @@ pub(crate) struct Tokenizer {
     searched: usize,
     /// In a start tag, the quote that was open there, 0 if none.
     quote: u8,
-    /// The classes of the start tag's bytes up to there.
-    classes: u8,
     open: Vec<OpenElement>,
     scopes: Scopes,
     /// The current tag's attributes, kept for their space.
@@ -76,7 +71,6 @@ impl Tokenizer {
             at: 0,
             searched: 0,
             quote: 0,
-            classes: 0,
             open: Vec::with_capacity(8),
             scopes: Scopes::with_capacity(16),
             attributes: Vec::with_capacity(8),
@@ -264,8 +258,8 @@ impl Tokenizer {
     fn start_tag(&mut self, document: &[u8]) -> Result<Read, XmlError> {
         let Some(close) = self.tag_end(document) else { return Ok(Read::Incomplete) };
         let span = Span::new(self.at, close + 1);
-        let classes = std::mem::take(&mut self.classes);
-        check_classified(span.of(document), classes, span.start)?;
+        // Without its `<`: another one would be out of place.
+        let classes = check_characters(&document[span.start + 1..span.end], span.start + 1)?;
         if self.open.is_empty() && self.root_seen {
             return Err(XmlProblem::Markup.at(span.start));
         }
@@ -300,25 +294,27 @@ impl Tokenizer {
         Ok(Read::Token(Token::Start))
     }
 
-    /// Where the `>` stands that ends the tag: the first one outside quotes. Collects the classes of what it passes.
+    /// Where the `>` stands that ends the tag: the first one outside quotes.
     fn tag_end(&mut self, document: &[u8]) -> Option<usize> {
-        // Not the `<`: another one would be out of place.
         self.searched = self.searched.max(self.at + 1);
-        for (at, &byte) in (self.searched..).zip(&document[self.searched..]) {
-            let class = class(byte);
-            self.classes |= class;
-            if class & (QUOTE | GREATER_THAN) == 0 {
-                continue;
+        loop {
+            let rest = &document[self.searched..];
+            let found = match self.quote {
+                0 => memchr3(b'>', b'"', b'\'', rest),
+                open => memchr(open, rest),
+            };
+            let Some(offset) = found else {
+                self.searched = document.len();
+                return None;
+            };
+            let at = self.searched + offset;
+            match (self.quote, document[at]) {
+                (0, b'>') => return Some(at),
+                (0, quote) => self.quote = quote,
+                _ => self.quote = 0,
             }
-            match self.quote {
-                0 if byte == b'>' => return Some(at),
-                0 => self.quote = byte,
-                open if open == byte => self.quote = 0,
-                _ => {}
-            }
+            self.searched = at + 1;
         }
-        self.searched = document.len();
-        None
     }
 
     /// Declares the tag's namespaces and checks its other attributes.

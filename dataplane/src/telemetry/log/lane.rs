@@ -57,7 +57,7 @@ impl Lane {
     }
 
     /// Logs a finished call.
-    pub fn call(&self, record: &CallRecord) {
+    pub fn call(&self, record: &CallRecord<'_>) {
         let shared = &self.sender.shared;
         let mut batch = self.shelf.batch();
         if batch.text.len() > self.most {
@@ -81,7 +81,7 @@ impl Lane {
     }
 
     /// Whether a call is something that security should look at.
-    fn intrusion(&self, record: &CallRecord) -> Option<Intrusion> {
+    fn intrusion(&self, record: &CallRecord<'_>) -> Option<Intrusion> {
         let code = match &record.outcome {
             Outcome::Fault { code, .. } => Some(*code),
             _ => None,
@@ -102,8 +102,8 @@ impl Lane {
         };
         Some(Intrusion {
             alert,
-            listener: record.listener.clone(),
-            peer: record.peer.ip(),
+            listener: record.origin.listener.clone(),
+            peer: record.origin.peer.ip(),
             consumer: record.consumer.clone(),
             detail,
         })

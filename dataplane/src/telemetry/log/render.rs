@@ -40,18 +40,17 @@ pub(super) struct Common(String);
 
 impl Common {
     pub(super) fn new(service: &Service) -> Self {
-        let mut braced = String::new();
-        let mut line = Line::begin(&mut braced);
-        line.text(fields::ECS_VERSION.name, "8.11.0");
-        line.some(fields::SERVICE_NAME.name, &service.name);
-        line.some(fields::SERVICE_ENVIRONMENT.name, &service.environment);
-        line.some(fields::SERVICE_ID.name, &service.hsa_id);
-        line.text(fields::SERVICE_VERSION.name, env!("CARGO_PKG_VERSION"));
-        line.some(fields::HOST_NAME.name, &service.host);
-        line.text(fields::HOST_ARCHITECTURE.name, std::env::consts::ARCH);
-        line.text(fields::HOST_OS.name, std::env::consts::OS);
-        line.end();
-        Self(braced.trim_end().trim_start_matches('{').trim_end_matches('}').to_owned())
+        let mut members = String::new();
+        let mut line = Line::members(&mut members);
+        line.text(&fields::ECS_VERSION, "8.11.0");
+        line.some(&fields::SERVICE_NAME, &service.name);
+        line.some(&fields::SERVICE_ENVIRONMENT, &service.environment);
+        line.some(&fields::SERVICE_ID, &service.hsa_id);
+        line.text(&fields::SERVICE_VERSION, env!("CARGO_PKG_VERSION"));
+        line.some(&fields::HOST_NAME, &service.host);
+        line.text(&fields::HOST_ARCHITECTURE, std::env::consts::ARCH);
+        line.text(&fields::HOST_OS, std::env::consts::OS);
+        Self(members)
     }
 
     pub(super) fn members(&self) -> &str {
@@ -63,17 +62,20 @@ impl Common {
 pub(super) struct Renderer {
     format: Format,
     common: Common,
+    /// The same with what all calls have.
+    of_calls: String,
 }
 
 impl Renderer {
     pub(super) fn new(format: Format, service: &Service) -> Self {
-        Self { format, common: Common::new(service) }
+        let common = Common::new(service);
+        Self { format, of_calls: call::common(&common), common }
     }
 
     /// Appends the line of a call.
-    pub(super) fn call(&self, out: &mut String, record: &CallRecord) {
+    pub(super) fn call(&self, out: &mut String, record: &CallRecord<'_>) {
         match self.format {
-            Format::Json => call::write(out, record, &self.common),
+            Format::Json => call::write(out, record, &self.of_calls),
             Format::Text => call_text(out, record),
         }
     }
@@ -93,32 +95,30 @@ impl Renderer {
 
     fn entry_json(&self, out: &mut String, entry: &Entry<'_>, at: SystemTime) {
         let mut line = Line::begin(out);
-        line.plain(fields::TIMESTAMP.name, timestamp(at));
-        line.text(fields::LEVEL.name, entry.level);
-        line.text(fields::LOGGER.name, entry.logger);
-        line.text(fields::MESSAGE.name, &entry.message);
+        line.time(&fields::TIMESTAMP, timestamp(at));
+        line.text(&fields::LEVEL, entry.level);
+        line.text(&fields::LOGGER, entry.logger);
+        line.text(&fields::MESSAGE, &entry.message);
         line.raw(self.common.members());
-        line.word(fields::EVENT_ACTION.name, entry.action);
-        line.word(fields::EVENT_KIND.name, entry.kind);
-        line.list(fields::EVENT_CATEGORY.name, entry.category);
-        line.list(fields::EVENT_TYPE.name, entry.types);
-        line.word(fields::EVENT_OUTCOME.name, entry.outcome);
-        line.word(fields::EVENT_MODULE.name, entry.module);
+        line.word(&fields::EVENT_ACTION, entry.action);
+        line.word(&fields::EVENT_KIND, entry.kind);
+        line.list(&fields::EVENT_CATEGORY, entry.category);
+        line.list(&fields::EVENT_TYPE, entry.types);
+        line.word(&fields::EVENT_OUTCOME, entry.outcome);
+        line.word(&fields::EVENT_MODULE, entry.module);
         for (field, value) in &entry.fields {
-            line.some(field.name, value);
+            line.some(field, value);
         }
         line.end();
     }
 }
 
-/// RFC 3339 in UTC with milliseconds.
-pub(super) fn timestamp(at: SystemTime) -> impl std::fmt::Display {
-    // A time beyond the year 9999 is a broken clock; the epoch shows that well enough.
-    let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
-    std::fmt::from_fn(move |f| write!(f, "{at:.3}"))
+/// A time beyond the year 9999 is a broken clock; the epoch shows that well enough.
+pub(super) fn timestamp(at: SystemTime) -> Timestamp {
+    Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn call_text(out: &mut String, record: &CallRecord) {
+fn call_text(out: &mut String, record: &CallRecord<'_>) {
     let mut message =
         format!("{} -> {}", or_dash(&record.consumer), or_dash(record.address.as_deref().unwrap_or_default()));
     let contract = record.contract.as_deref().unwrap_or_default();
@@ -127,7 +127,7 @@ fn call_text(out: &mut String, record: &CallRecord) {
         Outcome::Completed => message.push_str(" ok"),
         Outcome::Fault { code, cause, .. } if cause.is_empty() => message.push_str(&format!(" {}", code.as_str())),
         Outcome::Fault { code, cause, .. } => {
-            let cause = safe_cause(cause, record.endpoint.as_deref());
+            let cause = safe_cause(cause, call::url_of(record));
             message.push_str(&format!(" {} ({cause})", code.as_str()));
         }
         other => message.push_str(&format!(" {}", call::outcome_word(other))),
@@ -138,7 +138,7 @@ fn call_text(out: &mut String, record: &CallRecord) {
     }
     for (what, object) in [("route", &record.route), ("authorised by", &record.authorization)] {
         if let Some(object) = object {
-            let _ = write!(message, ", {what} {}/{}", object.namespace, object.name);
+            let _ = write!(message, ", {what} {}", object.name);
         }
     }
     text(out, record.started + record.duration, call::level(&record.outcome), &message);
@@ -156,7 +156,7 @@ fn or_dash(text: &str) -> &str {
 
 /// A line of text: control characters are escaped as in JSON, so that nothing can steer the terminal.
 fn text(out: &mut String, at: SystemTime, level: &str, message: &str) {
-    let _ = write!(out, "{} {level:<5} ", timestamp(at));
+    let _ = write!(out, "{:.3} {level:<5} ", timestamp(at));
     for char in mask(message).chars() {
         match char {
             '"' | '\\' => out.push(char),

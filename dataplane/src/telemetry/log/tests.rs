@@ -3,7 +3,7 @@
 use super::render::{Format, Renderer, Service};
 use super::{Alert, Event, Intrusion, Log, RefusedHandshake, start};
 use crate::telemetry::fields;
-use crate::telemetry::record::{CallRecord, ObjectRef, Outcome, TlsVersion};
+use crate::telemetry::record::{CallRecord, EndpointName, ObjectRef, Origin, Outcome, TlsVersion};
 use crate::telemetry::table::{RowCounts, TableInfo, TableSource};
 use crate::telemetry::trace::TraceContext;
 use rivmesh_rivta::{CertificateSummary, VpCode};
@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,17 +28,26 @@ fn service() -> Service {
 }
 
 fn object(name: &str, generation: i64) -> Option<ObjectRef> {
-    Some(ObjectRef { namespace: "tak".into(), name: name.into(), generation })
+    Some(ObjectRef { name: format!("tak/{name}"), generation })
+}
+
+static OVER_TLS: LazyLock<Origin> = LazyLock::new(|| {
+    Origin::new("consumers".into(), "[::ffff:192.0.2.7]:50000".parse().expect("address"), Some(TlsVersion::V1_3))
+});
+static PLAIN: LazyLock<Origin> =
+    LazyLock::new(|| Origin::new("consumers".into(), "192.0.2.8:1".parse().expect("address"), None));
+
+fn endpoint(url: &str) -> Option<Arc<EndpointName>> {
+    Some(Arc::new(EndpointName::new(url)))
 }
 
 /// A call that went well.
-fn success() -> CallRecord {
-    let peer = "[::ffff:192.0.2.7]:50000".parse().expect("address");
+fn success() -> CallRecord<'static> {
     let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let trace = TraceContext::continue_or_start(&[parent], &[], [0xab; 24]);
     CallRecord {
-        method: "POST".into(),
-        path: "/vp/x?secret=1".into(),
+        method: "POST",
+        path: "/vp/x?secret=1",
         original_consumer_in: Some("SE1-ORIG".into()),
         original_consumer_out: Some("SE1-ORIG".into()),
         acting_on_behalf_of: Some("SE1-BEHALF".into()),
@@ -46,8 +55,8 @@ fn success() -> CallRecord {
         address: Some("SE2321000131-E000000000001".into()),
         profile_in: Some("rivtabp21"),
         profile_out: Some("rivtabp20"),
-        endpoint: Some("https://user:pass@p1.vgr.se:8443/journal?token=x".into()),
-        correlation_id: "c0ffee".into(),
+        endpoint: endpoint("https://user:pass@p1.vgr.se:8443/journal?token=x"),
+        correlation_id: "c0ffee",
         trace_id: Some(trace.trace_id),
         span_id: Some(trace.span_id),
         parent_span: trace.parent,
@@ -59,14 +68,14 @@ fn success() -> CallRecord {
         bytes_in: 2048,
         bytes_out: 4096,
         status: 200,
-        started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_250),
         duration: Duration::from_micros(12_500),
         producer_duration: Some(Duration::from_micros(12_000)),
-        ..CallRecord::new("consumers".into(), peer, Some(TlsVersion::V1_3), "SE5565594230-B9P".into())
+        consumer: "SE5565594230-B9P".into(),
+        ..CallRecord::new(&OVER_TLS, SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_250))
     }
 }
 
-fn vp_fault() -> CallRecord {
+fn vp_fault() -> CallRecord<'static> {
     let cause = "https://user:pass@p1.vgr.se:8443/journal?token=x: connection refused".to_owned();
     CallRecord {
         status: 500,
@@ -78,28 +87,26 @@ fn vp_fault() -> CallRecord {
 }
 
 /// A VP fault of a call of which hardly anything is known.
-fn early_fault() -> CallRecord {
-    let peer = "192.0.2.8:1".parse().expect("address");
+fn early_fault() -> CallRecord<'static> {
     CallRecord {
-        method: "POST".into(),
-        path: "/".into(),
-        correlation_id: "id".into(),
+        method: "POST",
+        path: "/",
+        correlation_id: "id",
         status: 500,
-        started: SystemTime::UNIX_EPOCH,
         outcome: Outcome::Fault { code: VpCode::Vp002, kind: "identity", cause: String::new() },
-        ..CallRecord::new("consumers".into(), peer, None, "".into())
+        ..CallRecord::new(&PLAIN, SystemTime::UNIX_EPOCH)
     }
 }
 
-fn producer_fault() -> CallRecord {
+fn producer_fault() -> CallRecord<'static> {
     CallRecord { status: 500, outcome: Outcome::ProducerFault { faultcode: "soap:Server".into() }, ..success() }
 }
 
-fn abort() -> CallRecord {
+fn abort() -> CallRecord<'static> {
     CallRecord { status: 0, bytes_out: 10, outcome: Outcome::ConsumerAborted, ..success() }
 }
 
-fn json(record: &CallRecord) -> String {
+fn json(record: &CallRecord<'_>) -> String {
     let mut out = String::new();
     Renderer::new(Format::Json, &service()).call(&mut out, record);
     out
@@ -222,7 +229,7 @@ fn every_field_that_is_written_is_documented() {
 #[test]
 fn nothing_that_is_secret_or_personal_is_written() {
     let mut record = vp_fault();
-    record.path = "/patient/19121212-1212/x?personnummer=191212121212#f".into();
+    record.path = "/patient/19121212-1212/x?personnummer=191212121212#f";
     record.address = Some("191212121212".into());
     let line = json(&record);
     for secret in ["secret", "token", "pass", "1212", "?", "#"] {
@@ -238,14 +245,14 @@ fn nothing_that_is_secret_or_personal_is_written() {
 fn values_from_outside_cannot_forge_a_line() {
     let evil = "x\"}\n{\"event.kind\":\"alert\"\r\u{1b}[31m\u{2028}\u{202e}";
     let record = CallRecord {
-        path: evil.into(),
-        method: evil.into(),
+        path: evil,
+        method: evil,
         contract: Some(evil.into()),
         address: Some(evil.into()),
         original_consumer_in: Some(evil.into()),
         acting_on_behalf_of: Some(evil.into()),
-        correlation_id: evil.into(),
-        endpoint: Some(evil.into()),
+        correlation_id: evil,
+        endpoint: endpoint(evil),
         routing_trail: evil.into(),
         outcome: Outcome::Fault { code: VpCode::Vp004, kind: "route", cause: evil.into() },
         ..success()

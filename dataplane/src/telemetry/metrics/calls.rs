@@ -43,7 +43,7 @@ pub(super) const CODES: [&str; 28] = [
 ];
 
 /// The place of an outcome in [`CODES`].
-fn code_index(record: &CallRecord) -> usize {
+fn code_index(record: &CallRecord<'_>) -> usize {
     match &record.outcome {
         Outcome::Completed => 0,
         // VP001 is 1 and so on: the enum is numbered as the codes are.
@@ -118,7 +118,7 @@ impl ListenerMetrics {
     }
 
     /// Counts a finished call.
-    pub fn call(&self, record: &CallRecord) {
+    pub fn call(&self, record: &CallRecord<'_>) {
         let number = self.known.number(record.contract.as_deref().unwrap_or_default());
         let counters = self.contracts[number].get_or_init(ContractCounters::new);
         counters.codes[code_index(record)].fetch_add(1, Ordering::Relaxed);
@@ -181,12 +181,14 @@ impl Drop for OpenConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::record::Origin;
     use rivmesh_rivta::VpCode;
+    use std::time::SystemTime;
 
     #[test]
     fn every_outcome_has_its_own_code() {
-        let peer = "192.0.2.1:1".parse().expect("address");
-        let mut record = CallRecord::new("l".into(), peer, None, "".into());
+        let origin = Origin::new("l".into(), "192.0.2.1:1".parse().expect("address"), None);
+        let mut record = CallRecord::new(&origin, SystemTime::UNIX_EPOCH);
         let mut code = |outcome, status| {
             record.outcome = outcome;
             record.status = status;

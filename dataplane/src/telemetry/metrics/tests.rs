@@ -1,10 +1,11 @@
 //! The exposition as Prometheus sees it.
 
 use super::{Expiry, ExpiryKind, Metrics, ProducerFailure, RefusedRows, definitions};
-use crate::telemetry::record::{CallRecord, Outcome, TlsVersion};
+use crate::telemetry::record::{CallRecord, Origin, Outcome, TlsVersion};
 use crate::telemetry::table::{RowCounts, TableInfo, TableSource};
 use rivmesh_rivta::VpCode;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 const CONTRACT: &str = "urn:riv:x:GetYResponder:1";
@@ -13,16 +14,19 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
 }
 
-fn call(contract: &str, outcome: Outcome) -> CallRecord {
-    let peer = "192.0.2.1:1".parse().expect("address");
+static ORIGIN: LazyLock<Origin> =
+    LazyLock::new(|| Origin::new("consumers".into(), "192.0.2.1:1".parse().expect("address"), None));
+
+fn call(contract: &str, outcome: Outcome) -> CallRecord<'static> {
     CallRecord {
+        consumer: "SE1-CONSUMER".into(),
         contract: Some(contract.into()),
         outcome,
         bytes_in: 100,
         bytes_out: 1000,
         duration: Duration::from_millis(20),
         producer_duration: Some(Duration::from_millis(19)),
-        ..CallRecord::new("consumers".into(), peer, None, "SE1-CONSUMER".into())
+        ..CallRecord::new(&ORIGIN, now())
     }
 }
 
@@ -223,8 +227,9 @@ fn the_number_of_series_is_bounded_whatever_is_sent() {
         let mut record = call(&format!("urn:stranger:{n}"), Outcome::Completed);
         record.consumer = format!("SE{n}").into();
         record.address = Some(format!("SE{n}"));
-        record.peer = std::net::SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 1));
-        listener.call(&record);
+        let peer = std::net::SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 1));
+        let origin = Origin::new("consumers".into(), peer, None);
+        listener.call(&CallRecord { origin: &origin, ..record });
     }
     assert_eq!(series(&metrics), before);
     let page = metrics.encode_at(now());
