@@ -171,19 +171,7 @@ impl<'a> Connection<'a> {
         let ends_at = Instant::now() + age;
         let clocks = Clocks { producer: ProducerClock::new(), consumer: IdleClock::new() };
         let signal = worker.shared.signal.clone();
-        Self {
-            worker,
-            settings,
-            listener,
-            metrics,
-            conn,
-            origin,
-            identity,
-            standing,
-            clocks,
-            signal,
-            ends_at,
-        }
+        Self { worker, settings, listener, metrics, conn, origin, identity, standing, clocks, signal, ends_at }
     }
 
     async fn serve_calls(&mut self) -> After {

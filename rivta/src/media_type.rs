@@ -90,11 +90,20 @@ mod tests {
 
     #[test]
     fn nonsense_gives_nothing() {
-        for (value, longest) in
-            [("", 0), (";", 0), ("=", 0), ("a/b;=", 0), ("a/b; charset", 0), ("a/b; \"", 0), ("a/b; charset=\"unfinished", 17)]
-        {
+        for (value, longest) in [
+            ("", 0),
+            (";", 0),
+            ("=", 0),
+            ("a/b;=", 0),
+            ("a/b; charset", 0),
+            ("a/b; \"", 0),
+            ("a/b; charset=\"unfinished", 17),
+        ] {
             let media_type = MediaType::parse(value.as_bytes());
-            assert_eq!(media_type.parameters().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0), longest);
+            assert_eq!(
+                media_type.parameters().map(|(name, value)| name.len() + value.len()).max().unwrap_or(0),
+                longest
+            );
         }
         assert_eq!(MediaType::parse(b"a/b; charset=\"open").parameter("charset").as_deref(), Some("open"));
     }

@@ -3,8 +3,8 @@
 
 use crate::limits::{MAX_BOUNDARY, MAX_PART_HEADERS, MAX_PARTS_BEFORE_ROOT};
 use crate::media_type::MediaType;
-use std::borrow::Cow;
 use memchr::{memchr, memmem};
+use std::borrow::Cow;
 use std::ops::Range;
 use thiserror::Error;
 

@@ -72,7 +72,12 @@ pub(super) async fn send(
 }
 
 /// Writes the answer to a request of which not even the head could be read.
-pub(super) fn write_refusal(conn: &mut Conn, status: u16, sentence: impl std::fmt::Display, record: &mut CallRecord<'_>) {
+pub(super) fn write_refusal(
+    conn: &mut Conn,
+    status: u16,
+    sentence: impl std::fmt::Display,
+    record: &mut CallRecord<'_>,
+) {
     let content = format!("{sentence}\n");
     record.outcome = Outcome::HttpRefused;
     record.status = status;

@@ -86,7 +86,7 @@ impl<'a> Line<'a> {
 
     /// Adds an id, an address or a number of our own writing, which has nothing to escape and nothing to mask.
     pub(crate) fn clean(&mut self, field: &Field, value: &str) {
-        self.out.push_str(self.opening(field));
+        self.open(field);
         self.out.push_str(value);
         self.out.push('"');
     }
@@ -103,7 +103,7 @@ impl<'a> Line<'a> {
 
     /// Adds a text of several parts.
     pub(crate) fn joined(&mut self, field: &Field, parts: &[&Safe<'_>]) {
-        self.out.push_str(self.opening(field));
+        self.open(field);
         for part in parts {
             self.out.push_str(&part.0);
         }
@@ -119,7 +119,8 @@ impl<'a> Line<'a> {
 
     /// Adds a list of fixed words.
     pub(crate) fn list(&mut self, field: &Field, values: &[&'static str]) {
-        self.out.push_str(self.opening(field).trim_end_matches('"'));
+        self.open(field);
+        self.out.pop();
         self.out.push('[');
         for (i, value) in values.iter().enumerate() {
             self.out.push_str(if i > 0 { ",\"" } else { "\"" });
@@ -136,7 +137,7 @@ impl<'a> Line<'a> {
 
     /// Adds a time as RFC 3339 in UTC with milliseconds.
     pub(crate) fn time(&mut self, field: &Field, value: Timestamp) {
-        self.out.push_str(self.opening(field));
+        self.open(field);
         // Writing to a String cannot fail.
         let _ = MILLISECONDS.print_timestamp(&value, &mut *self.out);
         self.out.push('"');
@@ -147,8 +148,8 @@ impl<'a> Line<'a> {
         self.out.push_str("}\n");
     }
 
-    fn opening(&mut self, field: &Field) -> &'static str {
-        if std::mem::take(&mut self.first) { &field.opening[1..] } else { field.opening }
+    fn open(&mut self, field: &Field) {
+        self.out.push_str(if std::mem::take(&mut self.first) { &field.opening[1..] } else { field.opening });
     }
 }
 

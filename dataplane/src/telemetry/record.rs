@@ -6,8 +6,8 @@
 
 use super::trace::{SpanId, TraceId};
 use rivmesh_rivta::VpCode;
-use std::net::SocketAddr;
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 

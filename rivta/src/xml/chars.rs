@@ -59,11 +59,7 @@ fn markup(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |classes, &byte| {
         let is_control = (byte < b' ') & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
         let high_or_control = if byte >= 0x80 { HIGH } else { 0 } | if is_control { CONTROL } else { 0 };
-        classes
-            | high_or_control
-            | is(byte, b'&', AMPERSAND)
-            | is(byte, b'<', LESS_THAN)
-            | is(byte, b'>', GREATER_THAN)
+        classes | high_or_control | is(byte, b'&', AMPERSAND) | is(byte, b'<', LESS_THAN) | is(byte, b'>', GREATER_THAN)
     })
 }
 

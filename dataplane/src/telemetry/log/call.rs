@@ -11,6 +11,7 @@ use crate::telemetry::record::{CallRecord, ObjectRef, Origin, Outcome};
 /// The beginning of a call's message.
 const ACTION: Safe<'static> = Safe::word("resp-out ");
 const ARROW: Safe<'static> = Safe::word(" -> ");
+const NOTHING: Safe<'static> = Safe::word("");
 
 /// Appends the line of `record`. `common` are the members that all lines have, and those that all calls have.
 pub(super) fn write(out: &mut String, record: &CallRecord<'_>, common: &str) {
@@ -20,8 +21,7 @@ pub(super) fn write(out: &mut String, record: &CallRecord<'_>, common: &str) {
     line.time(&fields::TIMESTAMP, timestamp(record.started + record.duration));
     line.word(&fields::LEVEL, level(&record.outcome));
     line.word(&fields::LOGGER, CALL_LOGGER);
-    let called = address.as_ref().unwrap_or(&const { Safe::word("") });
-    line.joined(&fields::MESSAGE, &[&ACTION, &consumer, &ARROW, called]);
+    line.joined(&fields::MESSAGE, &[&ACTION, &consumer, &ARROW, address.as_ref().unwrap_or(&NOTHING)]);
     line.raw(common);
     event(&mut line, record);
     trace(&mut line, record);

@@ -270,7 +270,7 @@ fn values_from_outside_cannot_forge_a_line() {
 
 #[test]
 fn lines_for_people() {
-    let text = |record: &CallRecord| {
+    let text = |record: &CallRecord<'_>| {
         let mut out = String::new();
         Renderer::new(Format::Text, &service()).call(&mut out, record);
         out
