@@ -24,8 +24,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// A verdict is looked at again after so many seconds even if it would hold longer.
-const MAX_STANDING: i64 = 3600;
+/// A verdict that holds longer than so many seconds need not be timed: no connection idles that long.
+const LONG_STANDING: i64 = 366 * 24 * 3600;
 /// How long a handshake may take a place among those that are worked on; then it goes on without one.
 const HANDSHAKE_PLACE: Duration = Duration::from_secs(1);
 /// How long a connection that is being closed may send nothing.
@@ -137,6 +137,8 @@ struct Connection<'a> {
     identity: Identity,
     /// The verdict on the peer's certificate; without TLS there is none.
     standing: Option<Standing>,
+    /// When that has to be renewed.
+    stands_until: Instant,
     clocks: Clocks,
     signal: watch::Receiver<Signal>,
     /// From when on the next answer is the last.
@@ -171,7 +173,21 @@ impl<'a> Connection<'a> {
         let ends_at = Instant::now() + age;
         let clocks = Clocks { producer: ProducerClock::new(), consumer: IdleClock::new() };
         let signal = worker.shared.signal.clone();
-        Self { worker, settings, listener, metrics, conn, origin, identity, standing, clocks, signal, ends_at }
+        let stands_until = end_of(standing);
+        Self {
+            worker,
+            settings,
+            listener,
+            metrics,
+            conn,
+            origin,
+            identity,
+            standing,
+            stands_until,
+            clocks,
+            signal,
+            ends_at,
+        }
     }
 
     async fn serve_calls(&mut self) -> After {
@@ -215,7 +231,7 @@ impl<'a> Connection<'a> {
             let deadline = if idle {
                 self.conn.release_buffers();
                 // Not its age: whoever is just writing the next request would lose it. That one is answered, and closes.
-                (Instant::now() + timeouts.keep_alive).min(self.stands_until())
+                (Instant::now() + timeouts.keep_alive).min(self.stands_until)
             } else {
                 *head_due.get_or_insert_with(|| Instant::now() + timeouts.head)
             };
@@ -270,8 +286,10 @@ impl<'a> Connection<'a> {
     fn still_stands(&mut self) -> bool {
         let (Some(server), Some(standing)) = (&self.listener.tls, &self.standing) else { return true };
         match server.clients.renew(standing, certificates(&self.conn), UnixTime::now()) {
-            Ok(standing) => {
-                self.standing = Some(standing);
+            Ok(same) if same == *standing => true,
+            Ok(renewed) => {
+                self.standing = Some(renewed);
+                self.stands_until = end_of(self.standing);
                 true
             }
             Err(refusal) => {
@@ -281,14 +299,6 @@ impl<'a> Connection<'a> {
                 false
             }
         }
-    }
-
-    /// When the verdict on the peer's certificate has to be renewed.
-    fn stands_until(&self) -> Instant {
-        let left = self.standing.as_ref().map_or(MAX_STANDING, |standing| {
-            standing.until.saturating_sub_unsigned(UnixTime::now().as_secs()).clamp(0, MAX_STANDING)
-        });
-        Instant::now() + Duration::from_secs(left.unsigned_abs())
     }
 
     /// Answers a request whose head cannot be used.
@@ -331,4 +341,11 @@ impl<'a> Connection<'a> {
 
 fn certificates(conn: &Conn) -> &[CertificateDer<'static>] {
     conn.transport().session().and_then(|session| session.peer_certificates()).unwrap_or_default()
+}
+
+/// When a verdict on the peer's certificate has to be renewed.
+fn end_of(standing: Option<Standing>) -> Instant {
+    let now = UnixTime::now().as_secs();
+    let left = standing.map_or(LONG_STANDING, |standing| standing.until.saturating_sub_unsigned(now));
+    Instant::now() + Duration::from_secs(left.clamp(0, LONG_STANDING).unsigned_abs())
 }

@@ -150,7 +150,7 @@ impl Table {
     pub fn explain(&self, query: &Query<'_>, switches: &Switches) -> Explanation {
         let mut notes = Notes { query: *query, routing: Story::default(), authorization: Story::default() };
         let decision = look_up(self, query, switches, &mut notes);
-        let contract = self.contract_of(query.contract);
+        let contract = self.contract_of(query.contract).urn;
         let Notes { routing, authorization, .. } = notes;
         let (routing, authorization) = (routing.settled(&decision), authorization);
         let near_routes = match decision.route {

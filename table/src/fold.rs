@@ -38,7 +38,12 @@ fn lower(word: u64) -> u64 {
 
 /// Whether two names are one name.
 pub(crate) fn eq(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b)
+    same(a.as_bytes(), b.as_bytes())
+}
+
+/// The same for names as bytes. Nearly all callers spell a name as the catalogue does, which is quickly seen.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    a == b || a.eq_ignore_ascii_case(b)
 }
 
 /// The order of names in shards: by folded bytes.

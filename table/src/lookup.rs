@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::codec::records::{self, Endpoints, Owner, Target};
 use crate::codec::rows::RowShard;
 use crate::codec::settings::{ContractSettings, LookupOverride};
+use crate::table::Contract;
 use crate::{DEFAULT_ADDRESS, SlotId, Table, fold};
 
 /// The root of every hierarchy.
@@ -217,12 +218,11 @@ pub(crate) fn look_up<'t>(
     switches: &Switches,
     observer: &mut impl Observer<'t>,
 ) -> Decision<'t> {
-    let contract = table.contract_of(query.contract);
-    let settings = table.settings_of(&contract);
+    let Contract { urn, hash, settings } = table.contract_of(query.contract);
     let probe = Probe {
         table,
-        contract: Name::new(&contract),
-        consumer: Name::new(query.consumer),
+        contract: Name { text: &urn, hash },
+        consumer: Name { text: query.consumer, hash: fold::hash(query.consumer.as_bytes()) },
         profile: query.profile,
         now: query.now,
     };
@@ -243,12 +243,6 @@ type FoundRoute<'t> = Option<Result<Route<'t>, RouteError<'t>>>;
 struct Name<'q> {
     text: &'q str,
     hash: u64,
-}
-
-impl<'q> Name<'q> {
-    fn new(text: &'q str) -> Self {
-        Self { text, hash: fold::hash(text.as_bytes()) }
-    }
 }
 
 /// A query made ready to be put to shards.

@@ -13,7 +13,7 @@ use crate::codec::records::{Endpoints, Owner};
 use crate::codec::rows::RowShard;
 use crate::codec::settings::{ContractSettings, SettingsShard};
 use crate::slot::SlotContent;
-use crate::{Counts, Digest, Manifest, SlotId, UnknownFormat, contract_name};
+use crate::{Counts, Digest, Manifest, SlotId, UnknownFormat, contract_name, fold};
 
 /// An immutable routing table.
 #[derive(Debug)]
@@ -80,6 +80,15 @@ pub enum TableError {
         /// Counts of the shards.
         found: Counts,
     },
+}
+
+/// The contract that a call means.
+pub(crate) struct Contract<'n, 't> {
+    pub(crate) urn: Cow<'n, str>,
+    /// The folded hash of it, which several shards are probed with.
+    pub(crate) hash: u64,
+    /// What a ServiceContract says of it, if there is one.
+    pub(crate) settings: Option<ContractSettings<'t>>,
 }
 
 impl Table {
@@ -166,7 +175,7 @@ impl Table {
 
     /// The settings of a contract, if a ServiceContract names it (in either form, rules §5).
     pub fn settings(&self, contract: &str) -> Option<ContractSettings<'_>> {
-        self.settings_of(&self.contract_of(contract))
+        self.contract_of(contract).settings
     }
 
     /// The settings of all contracts that have some, by URN.
@@ -202,14 +211,18 @@ impl Table {
         })
     }
 
-    /// The contract that a name means.
-    pub(crate) fn contract_of<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        contract_name::resolve(name, |name| self.settings_of(name).is_some())
-    }
-
-    /// The settings of exactly this URN.
-    pub(crate) fn settings_of(&self, urn: &str) -> Option<ContractSettings<'_>> {
-        self.settings_shard()?.get(urn)
+    /// The contract that a name means: the one that a ServiceContract names so, or the name with `Responder` in it.
+    pub(crate) fn contract_of<'n>(&self, name: &'n str) -> Contract<'n, '_> {
+        let settings_of = |hash, urn: &str| self.settings_shard()?.get(hash, urn);
+        let hash = fold::hash(name.as_bytes());
+        let settings = settings_of(hash, name);
+        if settings.is_none()
+            && let Some(longer) = contract_name::with_responder(name)
+        {
+            let hash = fold::hash(longer.as_bytes());
+            return Contract { settings: settings_of(hash, &longer), urn: longer.into(), hash };
+        }
+        Contract { urn: name.into(), hash, settings }
     }
 
     fn settings_shard(&self) -> Option<&SettingsShard> {

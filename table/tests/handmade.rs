@@ -189,3 +189,20 @@ fn long_and_foreign_addresses_only_reach_the_default() {
         assert!(trail.len() < 1_000, "a trail is a part of a log line");
     }
 }
+
+#[test]
+fn a_name_without_responder_means_the_contract_that_has_it_unless_it_is_one_itself() {
+    let short = "urn:riv:a:GetX:1";
+    let meant = |contracts: &[&str]| {
+        let contracts =
+            contracts.iter().map(|urn| HandmadeContract { urn: (*urn).to_owned(), ..HandmadeContract::default() });
+        let routes = vec![route("SE1", "rivtabp21", "https://right")];
+        let table = table(&Handmade { routes, contracts: contracts.collect(), ..Handmade::default() });
+        let query = Query { contract: short, ..query("SE1", "rivtabp21") };
+        let decision = table.decide(&query, &Switches::default());
+        (decision.route.is_ok(), decision.settings.map(|settings| settings.urn().to_owned()))
+    };
+    assert_eq!(meant(&[]), (true, None));
+    assert_eq!(meant(&[CONTRACT]), (true, Some(CONTRACT.to_owned())));
+    assert_eq!(meant(&[CONTRACT, short]), (false, Some(short.to_owned())));
+}

@@ -317,7 +317,8 @@ async fn relay(
             return Err(Failure::producer(url, ProducerFailure::BadAnswer, why, Some(other)));
         }
     };
-    record.producer_duration = Some(called.elapsed());
+    let producer_duration = called.elapsed();
+    record.producer_duration = Some(producer_duration);
     record.status = status;
 
     let back = Back::of(&answer, outgoing.encoding);
@@ -328,7 +329,7 @@ async fn relay(
     let returned = Returned {
         status,
         correlation_id: &call.correlation_id,
-        producer_ms: called.elapsed().as_millis() as u64,
+        producer_ms: producer_duration.as_millis() as u64,
         close,
         http10: call.head.http10,
         content_type: back.content_type.as_deref(),

@@ -43,10 +43,15 @@ impl<'a> Safe<'a> {
         Self(Cow::Borrowed(id.as_str()))
     }
 
-    /// It, in two parts, where `separator` first stands.
-    pub(crate) fn split_once(&self, separator: &str) -> Option<(Safe<'_>, Safe<'_>)> {
-        let (before, after) = self.0.split_once(separator)?;
+    /// What stands before and behind its last colon.
+    pub(crate) fn split_at_colon(&self) -> Option<(Safe<'_>, Safe<'_>)> {
+        let (before, after) = self.0.rsplit_once(':')?;
         Some((Safe(Cow::Borrowed(before)), Safe(Cow::Borrowed(after))))
+    }
+
+    /// It without `suffix`, if it ends so.
+    pub(crate) fn strip_suffix(&self, suffix: &str) -> Option<Safe<'_>> {
+        self.0.strip_suffix(suffix).map(|rest| Safe(Cow::Borrowed(rest)))
     }
 }
 

@@ -71,7 +71,8 @@ impl Endpoint {
 
     /// Whether the endpoint refused a connection a moment ago.
     pub(crate) fn is_skipped(&self) -> bool {
-        self.skipped_until.load(Ordering::Relaxed) > millis_since_start()
+        let until = self.skipped_until.load(Ordering::Relaxed);
+        until != 0 && until > millis_since_start()
     }
 
     /// Remembers a refused connection for so long (rules §7).

@@ -102,7 +102,7 @@ impl Names {
     /// The row of `name`, whose folded hash is `hash`.
     pub(crate) fn find(&self, bytes: &[u8], hash: u64, name: &str) -> Option<usize> {
         match &self.index {
-            Some(index) => index.find(hash, |row| self.texts.raw(bytes, row).eq_ignore_ascii_case(name.as_bytes())),
+            Some(index) => index.find(hash, |row| fold::same(self.texts.raw(bytes, row), name.as_bytes())),
             None => self.search(bytes, name),
         }
     }

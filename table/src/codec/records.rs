@@ -137,17 +137,24 @@ pub(crate) struct Target<'t> {
 }
 
 impl<'t> Target<'t> {
+    /// Reads a record whole, to its last endpoint.
+    fn verify(input: &mut Reader<'t>, section: &'static str) -> Result<(), Malformed> {
+        let Endpoints { input: mut endpoints, left } = Self::read(input, section)?.endpoints;
+        for _ in 0..left {
+            EndpointRef::read(&mut endpoints, section)?;
+        }
+        *input = endpoints;
+        Ok(())
+    }
+
+    /// Reads a record up to its endpoints, which are read when they are asked for.
     fn read(input: &mut Reader<'t>, section: &'static str) -> Result<Self, Malformed> {
         let origin = Grant::read(input, section)?;
         let (profile, producer) = (input.u16(section)?, input.u16(section)?);
         let left = input.u16(section)?;
         let profile = input.text(section, profile.into())?;
         let producer = Some(input.text(section, producer.into())?).filter(|producer| !producer.is_empty());
-        let endpoints = Endpoints { input: input.clone(), left };
-        for _ in 0..left {
-            EndpointRef::read(input, section)?;
-        }
-        Ok(Self { origin, profile, producer, endpoints })
+        Ok(Self { origin, profile, producer, endpoints: Endpoints { input: input.clone(), left } })
     }
 }
 
@@ -202,7 +209,7 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn read_targets(input: &mut Reader<'_>, section: &'static str) -> Result<Self, Malformed> {
-        Self::read(input, section, 34, |input| Target::read(input, section).map(drop))
+        Self::read(input, section, 34, |input| Target::verify(input, section))
     }
 
     pub(crate) fn read_grants(input: &mut Reader<'_>, section: &'static str) -> Result<Self, Malformed> {

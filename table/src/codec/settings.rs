@@ -131,8 +131,9 @@ impl SettingsShard {
         Ok(Self { urns, texts, records, bytes })
     }
 
-    pub(crate) fn get(&self, urn: &str) -> Option<ContractSettings<'_>> {
-        let row = self.urns.find(&self.bytes, fold::hash(urn.as_bytes()), urn)?;
+    /// The settings of exactly this URN, whose folded hash is `hash`.
+    pub(crate) fn get(&self, hash: u64, urn: &str) -> Option<ContractSettings<'_>> {
+        let row = self.urns.find(&self.bytes, hash, urn)?;
         Some(ContractSettings { shard: self, row })
     }
 

@@ -231,12 +231,12 @@ fn object(line: &mut Line<'_>, object: Option<&ObjectRef>, name: &Field, generat
 /// A contract's payload namespace and a profile as the target namespace of the WSDL that has both.
 fn wsdl_namespace(line: &mut Line<'_>, contract: &Safe<'_>, profile: &'static str) {
     let (colon, profile) = (Safe::word(":"), Safe::word(profile));
-    match contract.split_once("Responder:") {
-        Some((name, version)) => {
-            line.joined(&fields::WSDL_NAMESPACE, &[&name, &colon, &version, &colon, &profile]);
-        }
-        None => line.joined(&fields::WSDL_NAMESPACE, &[contract, &colon, &profile]),
+    if let Some((name, version)) = contract.split_at_colon()
+        && let Some(name) = name.strip_suffix("Responder")
+    {
+        return line.joined(&fields::WSDL_NAMESPACE, &[&name, &colon, &version, &colon, &profile]);
     }
+    line.joined(&fields::WSDL_NAMESPACE, &[contract, &colon, &profile]);
 }
 
 /// URL of the endpoint that was called last.

@@ -2,7 +2,7 @@
 //! into a message; each gets a number for the life of the process, so that the request path finds its counters by index.
 
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// The most contracts with series of their own.
@@ -21,7 +21,7 @@ pub(super) struct Contracts(ArcSwap<Known>);
 #[derive(Debug, Clone)]
 struct Known {
     /// By lower-case name.
-    numbers: HashMap<Box<str>, usize>,
+    numbers: HashMap<Box<[u8]>, usize>,
     /// Names as written, by number.
     names: Vec<Arc<str>>,
 }
@@ -35,7 +35,7 @@ impl Contracts {
     pub(super) fn learn<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let mut known = Known::clone(&self.0.load());
         for name in names {
-            let folded = name.to_ascii_lowercase().into_boxed_str();
+            let folded = name.as_bytes().to_ascii_lowercase().into_boxed_slice();
             if known.names.len() > MAX_CONTRACTS {
                 break;
             }
@@ -75,7 +75,7 @@ impl Contracts {
 
 impl Known {
     fn find(&self, folded: &[u8]) -> Option<usize> {
-        self.numbers.get(std::str::from_utf8(folded).ok()?).copied()
+        self.numbers.get(folded).copied()
     }
 }
 
