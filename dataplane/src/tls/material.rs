@@ -16,6 +16,7 @@ use thiserror::Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::provider;
+use super::verified::VerifiedChains;
 
 /// Common names of certificate authorities that issue for tests begin so.
 const TEST_AUTHORITIES: [&str; 2] = ["TEST SITHS", "ExpiTrust Test"];
@@ -158,6 +159,8 @@ pub(crate) struct TrustBundle {
     pub(crate) not_after: i64,
     pub(crate) file: PathBuf,
     source: Content,
+    /// Chains that end here.
+    pub(super) verified: VerifiedChains,
 }
 
 impl TrustBundle {
@@ -186,7 +189,8 @@ impl TrustBundle {
         }
         let subjects = parsed.iter().map(|ca| ca.subject().as_raw().to_vec()).collect();
         let (roots, file, source) = (Arc::new(roots), file.to_owned(), source.clone());
-        Ok(Arc::new(Self { id: next_id(), roots, certificates, subjects, not_after, file, source }))
+        let verified = VerifiedChains::default();
+        Ok(Arc::new(Self { id: next_id(), roots, certificates, subjects, not_after, file, source, verified }))
     }
 
     /// Whether an authority of this name (DER) is trusted.

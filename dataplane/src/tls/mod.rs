@@ -13,6 +13,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod verified;
 
 use std::sync::{Arc, LazyLock};
 

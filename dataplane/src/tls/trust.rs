@@ -1,6 +1,6 @@
 //! Whether a client certificate is good: its path to an authority, the dates on it, its purpose and its revocation.
 //!
-//! A full verification checks signatures and happens once per handshake. A verdict is a [`Standing`], which says until
+//! A full verification checks signatures and happens once for each chain. A verdict is a [`Standing`], which says until
 //! when it holds; afterwards, and whenever files have changed, it is renewed without signatures, unless the authorities
 //! themselves have changed. So a resumed session, on which rustls asks no verifier, and a connection that has been open
 //! for minutes are judged by the same rules as a new one.
@@ -16,6 +16,7 @@ use super::crl::{self, Crl};
 use super::material::{Content, Files, MaterialError, TrustBundle, next_id};
 use super::provider;
 use super::refusal::{Reason, Refusal};
+use super::verified::ChainDigest;
 use crate::config::{ClientTrustFiles, RevocationMode};
 
 /// The authorities and revocation lists that client certificates are judged by.
@@ -80,7 +81,7 @@ impl ClientTrust {
     }
 
     /// Judges a chain in full: path, signatures, dates, purpose, revocation. The leaf stands first; the order of the
-    /// others does not matter.
+    /// others does not matter. What cannot change of a chain, path, signatures and purpose, is looked at once.
     ///
     /// # Errors
     /// The first reason against it.
@@ -106,6 +107,13 @@ impl ClientTrust {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<Standing, Reason> {
+        let chain: Vec<_> = std::iter::once(leaf).chain(others).cloned().collect();
+        let known = ChainDigest::of(&chain);
+        if self.bundle.verified.knows(&known)
+            && let Some(standing) = self.quickly(&chain, now)
+        {
+            return Ok(standing);
+        }
         let end_entity = EndEntityCert::try_from(leaf)?;
         let algorithms = provider().signature_verification_algorithms;
         let path = end_entity.verify_for_usage(
@@ -124,6 +132,7 @@ impl ClientTrust {
                 crl.verify_with(authority);
             }
         }
+        self.bundle.verified.remember(known);
         self.judge(&path, now)
     }
 
@@ -149,14 +158,16 @@ impl ClientTrust {
             if self.crls.iter().any(|crl| crl.issuer == issuer && !crl.is_verified()) {
                 return None;
             }
-            if self.bundle.has_authority(issuer) {
-                return self.judge(&path, now).ok();
+            let is_authority = self.bundle.has_authority(issuer);
+            // Of two certificates with the name only their signatures tell which one issued this.
+            let mut others = chain.iter().zip(&parsed).filter(|(der, other)| {
+                other.subject().as_raw() == issuer && !(is_authority && self.bundle.certificates.contains(der))
+            });
+            match (others.next(), others.next()) {
+                (None, _) if is_authority => return self.judge(&path, now).ok(),
+                (Some((_, next)), None) if !is_authority && path.len() < parsed.len() => path.push(next.clone()),
+                _ => return None,
             }
-            let next = parsed.iter().find(|other| other.subject().as_raw() == issuer)?;
-            if path.len() == parsed.len() {
-                return None;
-            }
-            path.push(next.clone());
         }
     }
 

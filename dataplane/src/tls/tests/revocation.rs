@@ -172,6 +172,23 @@ async fn a_revoked_authority_takes_its_clients_along() {
 }
 
 #[test]
+fn nobody_outlives_a_revoked_authority_behind_a_certificate_of_its_name() {
+    let Below { bench, above } = Below::new();
+    // Signed by nobody that counts, but with the right names in it.
+    let mut params = authority_params("Issuing CA");
+    params.serial_number = Some(rcgen::SerialNumber::from(9));
+    let forged = Authority::signed_by(params, rcgen::KeyPair::generate().unwrap(), &root("Function CA v1")).unwrap();
+    bench.pki.leaf("hidden", &above, &Leaf::client(22, "SE1-B"), &[&forged, &above]);
+    let (server, chain, now) = (bench.server(), bench.chain("hidden"), bench.clock.now());
+    let standing = server.clients.verify(&chain, now).unwrap();
+    bench.pki.crl("ca.crl", &bench.ca, 2, 10, &[7]);
+    let server = bench.reload(&server);
+    assert_eq!(server.recheck(&chain, now).unwrap_err().reason, Reason::IssuerRevoked, "a resumed session");
+    assert_eq!(server.clients.renew(&standing, &chain, now).unwrap_err().reason, Reason::IssuerRevoked, "an open one");
+    assert_eq!(server.clients.verify(&chain, now).unwrap_err().reason, Reason::IssuerRevoked, "a new one");
+}
+
+#[test]
 fn a_partial_list_speaks_only_about_its_part() {
     use rcgen::{
         CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope, KeyIdMethod,
