@@ -224,6 +224,12 @@ impl Pump {
                 if self.moved > self.limit {
                     return Err(PumpError::TooLarge);
                 }
+                let as_it_is = self.recode.is_untouched() && self.encoder == Encoder::Plain;
+                if as_it_is && taken == source.input.len() && sink.output.is_empty() {
+                    self.decoder.take_whole(&mut source.input, &mut sink.output);
+                    continue;
+                }
+                let piece = &source.input[..taken];
                 self.recode.append(piece, false, self.encoder, &mut sink.output)?;
                 self.decoder.consume(&mut source.input, taken);
             } else if self.decoder.is_done() {

@@ -126,6 +126,17 @@ impl Decoder {
     /// Takes `taken` bytes of what [`Decoder::peek`] showed.
     pub fn consume(&mut self, input: &mut BytesMut, taken: usize) {
         input.advance(taken);
+        self.count(taken);
+    }
+
+    /// Takes all that [`Decoder::peek`] showed where that is the whole of `input`, with the buffer that it is in; the empty
+    /// `other` is left for the next input.
+    pub fn take_whole(&mut self, input: &mut BytesMut, other: &mut BytesMut) {
+        std::mem::swap(input, other);
+        self.count(other.len());
+    }
+
+    fn count(&mut self, taken: usize) {
         let taken = taken as u64;
         self.state = match self.state {
             State::Length(left) if left == taken => State::Done,
