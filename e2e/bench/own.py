@@ -1,5 +1,6 @@
 """What is measured of rivmesh alone: how its cost grows, what a table push does to calls, how fast it starts with the
 catalogue of a nation, and whether few long connections use all threads."""
+import json
 import os
 import subprocess
 import time
@@ -8,6 +9,7 @@ from workloads import BODIES, CONNECTIONS, ROWS
 
 NATION = 1_000_000
 PUSHER = "127.0.0.1:18451"
+STREAMS = 200
 
 
 def run(measurement):
@@ -17,6 +19,7 @@ def run(measurement):
     threads(measurement)
     growth(measurement)
     pushes(measurement)
+    streams(measurement)
 
 
 def starts(measurement):
@@ -76,15 +79,10 @@ def pushes(measurement):
         print("SKIP pushes: without nginx or HAProxy nobody says what half load is")
         return
     for every in (None, 1):
-        command = [
-            f"{values['BIN']}/tables", "serve", "--rows", str(NATION), "--producer-port", values["BACKEND_PORT"],
-            "--answers", values["ANSWERS"], "--listen", PUSHER, "--cert", f"{values['CERTS']}/backend.chain.pem",
-            "--key", f"{values['CERTS']}/backend.key", *(["--every", str(every)] if every else []),
-        ]  # fmt: skip
-        pusher = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        pusher = subprocess.Popen(serve(values, *(["--every", str(every)] if every else [])), stdout=subprocess.DEVNULL)
         peer = measurement.peer("rivmesh")
         try:
-            peer.start("--operator", PUSHER, "--operator-ca", f"{values['CERTS']}/ca.pem", "--operator-name", "localhost")
+            peer.start(*follow(values))
             # The stored table has no rows: until the pushed one has arrived.
             until = time.time() + 60
             while peer.memory_kb()["rss_kb"] < 60_000 and time.time() < until:
@@ -96,3 +94,42 @@ def pushes(measurement):
             peer.stop()
             pusher.terminate()
             pusher.wait()
+
+
+def streams(measurement):
+    """An operator with a million rows and 200 streams that acknowledge, two of them of dataplanes: a change each second."""
+    dataplanes = [measurement.peer("rivmesh", rows=NATION, number=number) for number in range(2)]
+    others = measurement.peer("rivmesh", rows=NATION, number=2)
+    for peer in (*dataplanes, others):
+        peer.prepare()
+    values = others.values
+    pusher = subprocess.Popen(serve(values, "--every", "1", "--streams", str(STREAMS)), stdout=subprocess.PIPE, text=True)
+    follower = None
+    try:
+        for peer in dataplanes:
+            peer.launch(*follow(values))
+        count = str(STREAMS - len(dataplanes))
+        follower = subprocess.Popen([f"{values['BIN']}/tables", "follow", "--streams", count, *follow(values), f"{others.work}/table"])
+        measured = json.loads(pusher.communicate(timeout=600)[0])
+        measurement.put(kind="streams", **measured)
+        print(f"{STREAMS} streams: applied everywhere after {measured['p50_ms']} ms, p99 {measured['p99_ms']} ms", flush=True)
+    finally:
+        for peer in dataplanes:
+            peer.stop()
+        for process in filter(None, (follower, pusher)):
+            process.kill()
+            process.wait()
+
+
+def serve(values, *more):
+    """An operator without a cluster."""
+    return [
+        f"{values['BIN']}/tables", "serve", "--rows", str(NATION), "--producer-port", values["BACKEND_PORT"],
+        "--answers", values["ANSWERS"], "--listen", PUSHER, "--cert", f"{values['CERTS']}/backend.chain.pem",
+        "--key", f"{values['CERTS']}/backend.key", *more,
+    ]  # fmt: skip
+
+
+def follow(values):
+    """What tells a dataplane to follow it."""
+    return ["--operator", PUSHER, "--operator-ca", f"{values['CERTS']}/ca.pem", "--operator-name", "localhost"]

@@ -19,17 +19,18 @@ def other_cores():
 class Peer:
     """One proxy from peers.json. `direct` is no proxy: loader and producer without anything between."""
 
-    def __init__(self, name, spec, options, pinned=False, rows=0, threads=None):
+    def __init__(self, name, spec, options, pinned=False, rows=0, threads=None, number=0):
         host, port = options.backend.rsplit(":", 1)
         self.name = name
         self.spec = spec
         self.direct = spec.get("direct", False)
         self.pinned = pinned
         self.process = None
-        self.work = pathlib.Path(options.work, name)
+        # A second one beside the first has a folder and ports of its own.
+        self.work = pathlib.Path(options.work, f"{name}-{number}" if number else name)
         self.values = {
-            "PORT": port if self.direct else str(spec["port"]),
-            "ADMIN_PORT": "18450",
+            "PORT": port if self.direct else str(spec["port"] + 20 * number),
+            "ADMIN_PORT": str(18450 + 20 * number),
             "WORK": str(self.work),
             "CERTS": str(options.certs),
             "BACKEND": options.backend,
