@@ -193,7 +193,12 @@ impl Pump {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
+            let was_full = sink.output.len() >= HIGH_WATER;
             ready!(self.poll_sink(cx, sink))?;
+            // What the sink had no room for comes before what the source may never send.
+            if was_full {
+                continue;
+            }
             match source.poll_fill(cx) {
                 Poll::Pending => {
                     self.waiting = Waiting::OnSource;
@@ -217,21 +222,21 @@ impl Pump {
     /// Takes content out of the source's buffer until it is empty or the sink has enough to write.
     fn take(&mut self, source: &mut Conn, sink: &mut Conn) -> Result<(), PumpError> {
         while !self.ended && sink.output.len() < HIGH_WATER {
-            let piece = self.decoder.peek(&mut source.input, HIGH_WATER).map_err(PumpError::Body)?;
-            let taken = piece.len();
-            if taken > 0 {
+            let here = self.decoder.peek(&mut source.input, usize::MAX).map_err(PumpError::Body)?.len();
+            if here > 0 {
+                let as_it_is = self.recode.is_untouched() && self.encoder == Encoder::Plain;
+                let is_whole = as_it_is && here == source.input.len() && sink.output.is_empty();
+                let taken = if is_whole { here } else { here.min(HIGH_WATER) };
                 self.moved += taken as u64;
                 if self.moved > self.limit {
                     return Err(PumpError::TooLarge);
                 }
-                let as_it_is = self.recode.is_untouched() && self.encoder == Encoder::Plain;
-                if as_it_is && taken == source.input.len() && sink.output.is_empty() {
+                if is_whole {
                     self.decoder.take_whole(&mut source.input, &mut sink.output);
-                    continue;
+                } else {
+                    self.recode.append(&source.input[..taken], false, self.encoder, &mut sink.output)?;
+                    self.decoder.consume(&mut source.input, taken);
                 }
-                let piece = &source.input[..taken];
-                self.recode.append(piece, false, self.encoder, &mut sink.output)?;
-                self.decoder.consume(&mut source.input, taken);
             } else if self.decoder.is_done() {
                 self.recode.append(&[], true, self.encoder, &mut sink.output)?;
                 self.encoder.finish(&mut sink.output);
@@ -241,5 +246,58 @@ impl Pump {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Transport;
+    use std::future::poll_fn;
+    use std::time::Duration;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (Conn, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let far = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        (Conn::new(Transport::Plain(listener.accept().await.expect("somebody connects").0)), far)
+    }
+
+    /// What comes out at the other end of `framed` content that is all there already, from a source that then stays silent.
+    async fn relayed(framed: &[u8], framing: Framing) -> Vec<u8> {
+        let ((mut source, _silent), (mut sink, mut far)) = (pair().await, pair().await);
+        source.input.extend_from_slice(framed);
+        sink.output.extend_from_slice(b"head");
+        let mut pump = Pump::new(framing, u64::MAX);
+        // On a task of its own, so that nothing but the pump's own wakers make it go on.
+        let reader = tokio::spawn(async move {
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).await.map(|_| all)
+        });
+        let relay = poll_fn(|cx| pump.poll(cx, &mut source, &mut sink));
+        let relayed = tokio::time::timeout(Duration::from_secs(20), relay).await;
+        relayed.expect("nothing is waited for").expect("both are open");
+        drop(sink);
+        let all = reader.await.expect("no panic").expect("the sink is closed at the end");
+        assert_eq!(pump.moved() as usize + 4, all.len());
+        all
+    }
+
+    #[tokio::test]
+    async fn content_that_is_there_is_not_held_back_by_a_source_that_sends_no_more() {
+        for size in [1, HIGH_WATER - 4, HIGH_WATER, HIGH_WATER + 1, 3 * HIGH_WATER + 100] {
+            let content: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+            let expected = [b"head", &*content].concat();
+            let whole = relayed(&content, Framing::Length(size as u64)).await;
+            assert!(whole == expected, "{size} bytes at once");
+            let mut chunked = BytesMut::new();
+            content.chunks(10_000).for_each(|chunk| Encoder::Chunked.append(&mut chunked, chunk));
+            Encoder::Chunked.finish(&mut chunked);
+            assert!(relayed(&chunked, Framing::Chunked).await == expected, "{size} bytes in chunks");
+            let followed = [&*content, b"POST /"].concat();
+            let first = relayed(&followed, Framing::Length(size as u64)).await;
+            assert!(first == expected, "{size} bytes before another request");
+        }
     }
 }

@@ -14,8 +14,6 @@ use tokio_util::io::poll_read_buf;
 const FIRST_READ: usize = 8 * 1024;
 /// Bytes that it grows by while a large body passes.
 const LARGE_READ: usize = 32 * 1024;
-/// Most content of a TLS record (RFC 8446 §5.1).
-const RECORD: usize = 16 * 1024;
 /// Above this many unsent bytes no more content is taken in: the reader is slower than the writer.
 pub const HIGH_WATER: usize = 32 * 1024;
 
@@ -66,37 +64,28 @@ impl Conn {
         &self.transport
     }
 
-    /// Reads into `input`; `Ready(Ok(0))` is the end of the peer's side. While a large body comes, several records are read
-    /// at once, so that they leave by one write.
+    /// Reads once into `input`; `Ready(Ok(0))` is the end of the peer's side.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let want = if self.large { LARGE_READ } else { FIRST_READ };
         if self.input.capacity() - self.input.len() < want / 2 {
             self.input.reserve(want);
         }
-        let mut filled = 0;
-        loop {
-            let read = match &mut self.transport {
-                Transport::Plain(tcp) => poll_read_buf(Pin::new(tcp), cx, &mut self.input),
-                Transport::Tls(tls) => poll_read_buf(Pin::new(tls), cx, &mut self.input),
-            };
-            match read {
-                Poll::Ready(Ok(more)) if more > 0 => filled += more,
-                // Under TLS an end and an error are told again, and after the bytes is their place.
-                _ if filled > 0 => break,
-                // A peer that closes TCP without close_notify ends its side all the same; framing tells whether too early.
-                Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.cut_off = true;
-                    return Poll::Ready(Ok(0));
-                }
-                other => return other,
+        let result = match &mut self.transport {
+            Transport::Plain(tcp) => poll_read_buf(Pin::new(tcp), cx, &mut self.input),
+            Transport::Tls(tls) => poll_read_buf(Pin::new(tls), cx, &mut self.input),
+        };
+        match result {
+            Poll::Ready(Ok(filled)) => {
+                self.large |= filled >= want / 2;
+                Poll::Ready(Ok(filled))
             }
-            self.large |= filled >= want / 2;
-            let has_room = self.input.len() + RECORD <= LARGE_READ;
-            if !self.large || !has_room || matches!(self.transport, Transport::Plain(_)) {
-                break;
+            // A peer that closes TCP without close_notify ends its side all the same; framing tells whether too early.
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                self.cut_off = true;
+                Poll::Ready(Ok(0))
             }
+            other => other,
         }
-        Poll::Ready(Ok(filled))
     }
 
     /// Whether the end of the peer's side may be taken for the end of a message: under TLS only the peer itself can say
