@@ -230,8 +230,13 @@ impl<'a> Connection<'a> {
             let idle = self.conn.input.is_empty();
             let deadline = if idle {
                 self.conn.release_buffers();
+                let now = Instant::now();
+                // A clock that was set back lets a verdict hold longer than was thought.
+                if now >= self.stands_until {
+                    self.stands_until = end_of(self.standing);
+                }
                 // Not its age: whoever is just writing the next request would lose it. That one is answered, and closes.
-                (Instant::now() + timeouts.keep_alive).min(self.stands_until)
+                (now + timeouts.keep_alive).min(self.stands_until)
             } else {
                 *head_due.get_or_insert_with(|| Instant::now() + timeouts.head)
             };

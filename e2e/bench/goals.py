@@ -51,15 +51,17 @@ def memory(results):
 def pushes(results):
     late = {every: median([record["result"]["p999_us"] for record in results.of("push") if record["every"] == every])
             for every in (0, 1)}  # fmt: skip
-    value = late[1] / late[0] if results.of("push") else None
-    yield row("a push each second at a million rows: p99.9 over that without, at most 1.1", value, at_most(value, 1.1))
+    came = median([record["pushes_per_s"] for record in results.of("push") if record["every"]])
+    value = late[1] / late[0] if came >= 0.9 else None
+    yield row("a push each second at a million rows, by an operator that takes what calls leave over: p99.9 over that without, "
+              "at most 1.1", value, at_most(value, 1.1))  # fmt: skip
 
 
 def streams(results):
     found = results.of("streams")
     last = found[-1] if found else {}
-    value = last.get("p99_ms")
-    yield row("200 streams, two of dataplanes, a million rows, a change each second: applied everywhere, p99 below 1,500 ms",
+    value = last.get("max_ms")
+    yield row("200 streams, two of dataplanes, a million rows, a change each second: the latest of 60 applied everywhere, below 1,500 ms",
               value, value is not None and value < 1500, "{:.0f} ms")  # fmt: skip
     value = last.get("cores")
     yield row("the operator meanwhile, cores, below 1", value, value is not None and value < 1)

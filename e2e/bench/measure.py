@@ -137,8 +137,8 @@ class Measurement:
         if result and not work.half and not work.pinned:
             self.seen.setdefault(name, {}).setdefault(peer.name, []).append(result["rps"])
 
-    def load(self, peer, name, number, answer, concurrency, extra, kind="run", **more):
-        """One run of the load generator; its result, which is also written down as a record of this kind."""
+    def load(self, peer, name, number, answer, concurrency, extra, kind="run", after=dict, **more):
+        """One run of the load generator; its result, which is also written down as a record of this kind, with what `after` says."""
         options = self.options
         result_file = pathlib.Path(f"{options.out}.tmp")
         command = peer.load(answer) + list(extra) + [
@@ -161,7 +161,7 @@ class Measurement:
             share = foreign_percent(result)
             again = options.max_foreign and share > options.max_foreign and attempt < 2 and time.time() < self.until
             self.put(kind="disturbed" if again else kind, peer=peer.name, workload=name, round=number,
-                     foreign=round(share, 1), result=result, **more)  # fmt: skip
+                     foreign=round(share, 1), result=result, **more, **after())  # fmt: skip
             if not again:
                 return result
 

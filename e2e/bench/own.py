@@ -87,11 +87,15 @@ def pushes(measurement):
             peer.start(*follow(values))
             # The stored table has no rows: until the pushed one has arrived.
             until = time.time() + 60
-            while peer.memory_kb()["rss_kb"] < 60_000 and time.time() < until:
+            while peer.installed() < 2:
+                if time.time() > until:
+                    raise SystemExit("the pushed table has not arrived within a minute")
                 time.sleep(0.5)
             for number in range(measurement.options.rounds):
+                before, began = peer.installed(), time.monotonic()
+                seen = lambda: {"pushes_per_s": (peer.installed() - before) / (time.monotonic() - began)}
                 measurement.load(peer, "push" if every else "no-push", number, 1500, 64, ["--rate", f"{rate:.0f}"],
-                                 kind="push", every=every or 0, memory=peer.memory_kb())  # fmt: skip
+                                 kind="push", every=every or 0, memory=peer.memory_kb(), after=seen)  # fmt: skip
         finally:
             peer.stop()
             pusher.terminate()
@@ -112,9 +116,12 @@ def streams(measurement):
             peer.launch(*follow(values))
         count = str(STREAMS - len(dataplanes))
         follower = subprocess.Popen([f"{values['BIN']}/tables", "follow", "--streams", count, *follow(values), f"{others.work}/table"])
-        measured = json.loads(pusher.communicate(timeout=600)[0])
+        printed = pusher.communicate(timeout=600)[0]
+        if not printed:
+            raise SystemExit(f"the operator of {STREAMS} streams ended without figures")
+        measured = json.loads(printed)
         measurement.put(kind="streams", **measured)
-        print(f"{STREAMS} streams: applied everywhere after {measured['p50_ms']} ms, p99 {measured['p99_ms']} ms", flush=True)
+        print(f"{STREAMS} streams: applied everywhere after {measured['p50_ms']} ms, at most {measured['max_ms']} ms", flush=True)
     finally:
         for peer in dataplanes:
             peer.stop()

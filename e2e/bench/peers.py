@@ -4,6 +4,7 @@ import pathlib
 import signal
 import subprocess
 import time
+import urllib.request
 
 from workloads import ANSWERS, address
 
@@ -118,6 +119,12 @@ class Peer:
             for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
                 todo += [int(child) for child in children.read_text().split()]
         return todo
+
+    def installed(self):
+        """How many tables rivmesh has taken so far."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.values['ADMIN_PORT']}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return next(int(line.split()[-1]) for line in lines if line.startswith("rivmesh_tables_installed_total "))
 
     def memory_kb(self):
         """Resident and proportional memory of the process and its children."""

@@ -42,17 +42,6 @@ impl<'a> Safe<'a> {
     pub(crate) fn id(id: &'a HexText) -> Self {
         Self(Cow::Borrowed(id.as_str()))
     }
-
-    /// What stands before and behind its last colon.
-    pub(crate) fn split_at_colon(&self) -> Option<(Safe<'_>, Safe<'_>)> {
-        let (before, after) = self.0.rsplit_once(':')?;
-        Some((Safe(Cow::Borrowed(before)), Safe(Cow::Borrowed(after))))
-    }
-
-    /// It without `suffix`, if it ends so.
-    pub(crate) fn strip_suffix(&self, suffix: &str) -> Option<Safe<'_>> {
-        self.0.strip_suffix(suffix).map(|rest| Safe(Cow::Borrowed(rest)))
-    }
 }
 
 /// A JSON object that is being written to the end of `out`.

@@ -150,11 +150,8 @@ impl Identity {
 /// Certificate authorities of one file.
 #[derive(Debug)]
 pub(crate) struct TrustBundle {
-    /// Never the same for two bundles that differ.
-    pub(crate) id: u64,
     pub(crate) roots: Arc<RootCertStore>,
     pub(crate) certificates: Vec<CertificateDer<'static>>,
-    subjects: Vec<Vec<u8>>,
     /// Earliest notAfter, Unix seconds.
     pub(crate) not_after: i64,
     pub(crate) file: PathBuf,
@@ -187,15 +184,9 @@ impl TrustBundle {
                 MaterialError::new(file, format!("certificate {} cannot be used as an authority: {error}", nr + 1))
             })?;
         }
-        let subjects = parsed.iter().map(|ca| ca.subject().as_raw().to_vec()).collect();
         let (roots, file, source) = (Arc::new(roots), file.to_owned(), source.clone());
         let verified = VerifiedChains::default();
-        Ok(Arc::new(Self { id: next_id(), roots, certificates, subjects, not_after, file, source, verified }))
-    }
-
-    /// Whether an authority of this name (DER) is trusted.
-    pub(crate) fn has_authority(&self, name: &[u8]) -> bool {
-        self.subjects.iter().any(|subject| subject == name)
+        Ok(Arc::new(Self { roots, certificates, not_after, file, source, verified }))
     }
 }
 

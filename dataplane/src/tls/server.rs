@@ -1,7 +1,7 @@
 //! A listener's TLS: our certificate, and consumers that must show theirs.
 //!
 //! Sessions may be resumed, which saves both sides most of a handshake. rustls does not ask the verifier about a resumed
-//! session, so whoever accepts connections asks [`ClientTrust::recheck`] after each handshake. A change of authorities
+//! session, so whoever accepts connections asks [`ServerTls::recheck`] after each handshake. A change of authorities
 //! makes new ticket keys, so that nobody resumes past it; a new revocation list or a new certificate of ours keeps them.
 
 use std::sync::Arc;
@@ -98,12 +98,12 @@ impl ServerTls {
         Ok(Arc::new(Self { config, clients, identity, sessions, min_version }))
     }
 
-    /// Judges the chain of a session that has just been resumed; see [`ClientTrust::recheck`].
+    /// Judges the chain of a session that may have been resumed; mostly without checking signatures.
     ///
     /// # Errors
     /// The reason why the connection must be closed.
     pub fn recheck(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Standing, Refusal> {
-        self.clients.recheck(chain, now)
+        self.clients.verify(chain, now)
     }
 
     /// When what is loaded here ends; `name` is the listener's.

@@ -16,7 +16,6 @@ use super::crl::{self, Crl};
 use super::material::{Content, Files, MaterialError, TrustBundle, next_id};
 use super::provider;
 use super::refusal::{Reason, Refusal};
-use super::verified::ChainDigest;
 use crate::config::{ClientTrustFiles, RevocationMode};
 
 /// The authorities and revocation lists that client certificates are judged by.
@@ -36,7 +35,6 @@ pub struct Standing {
     /// It holds before this instant, Unix seconds: then a certificate expires or a revocation list becomes too old.
     pub until: i64,
     judge: u64,
-    bundle: u64,
 }
 
 impl ClientTrust {
@@ -108,10 +106,7 @@ impl ClientTrust {
         now: UnixTime,
     ) -> Result<Standing, Reason> {
         let chain: Vec<_> = std::iter::once(leaf).chain(others).cloned().collect();
-        let known = ChainDigest::of(&chain);
-        if self.bundle.verified.knows(&known)
-            && let Some(standing) = self.quickly(&chain, now)
-        {
+        if let Some(standing) = self.quickly(&chain, now) {
             return Ok(standing);
         }
         let end_entity = EndEntityCert::try_from(leaf)?;
@@ -132,43 +127,24 @@ impl ClientTrust {
                 crl.verify_with(authority);
             }
         }
-        self.bundle.verified.remember(known);
+        let place = |der| chain.iter().position(|sent| sent == der);
+        if let Some(places) = ders.iter().map(place).collect() {
+            self.bundle.verified.remember(&chain, places);
+        }
         self.judge(&path, now)
     }
 
-    /// Judges again a chain that these authorities have verified before: its dates and its revocation, mostly without
-    /// checking signatures. For a resumed session, whose tickets do not outlive a change of authorities.
-    ///
-    /// # Errors
-    /// The first reason against it.
-    pub fn recheck(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Standing, Refusal> {
-        match self.quickly(chain, now) {
-            Some(standing) => Ok(standing),
-            None => self.verify(chain, now),
-        }
-    }
-
-    /// `None` when only a full verification can tell: the chain is not good, or offers more than one path, or a list's
-    /// own signature has not been verified yet.
+    /// The dates and the revocation of a chain that was verified before, by the path that was found then: of two certificates
+    /// with one name only their signatures tell which one issued another. `None` when only a full verification can tell:
+    /// the chain is not known or not good, or a list's own signature has not been verified yet.
     fn quickly(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Option<Standing> {
-        let parsed = chain.iter().map(|der| parse(der).ok()).collect::<Option<Vec<_>>>()?;
-        let mut path = vec![parsed.first()?.clone()];
-        loop {
-            let issuer = path[path.len() - 1].issuer().as_raw();
-            if self.crls.iter().any(|crl| crl.issuer == issuer && !crl.is_verified()) {
-                return None;
-            }
-            let is_authority = self.bundle.has_authority(issuer);
-            // Of two certificates with the name only their signatures tell which one issued this.
-            let mut others = chain.iter().zip(&parsed).filter(|(der, other)| {
-                other.subject().as_raw() == issuer && !(is_authority && self.bundle.certificates.contains(der))
-            });
-            match (others.next(), others.next()) {
-                (None, _) if is_authority => return self.judge(&path, now).ok(),
-                (Some((_, next)), None) if !is_authority && path.len() < parsed.len() => path.push(next.clone()),
-                _ => return None,
-            }
+        let places = self.bundle.verified.path(chain)?;
+        let path = places.iter().map(|place| parse(chain.get(*place)?).ok()).collect::<Option<Vec<_>>>()?;
+        let is_unverified = |issuer: &[u8]| self.crls.iter().any(|crl| crl.issuer == issuer && !crl.is_verified());
+        if path.iter().any(|certificate| is_unverified(certificate.issuer().as_raw())) {
+            return None;
         }
+        self.judge(&path, now).ok()
     }
 
     /// Renews a verdict, if it has to be: after `until`, and after files have changed.
@@ -179,7 +155,7 @@ impl ClientTrust {
         if self.upholds(held, now) {
             return Ok(*held);
         }
-        if held.bundle == self.bundle.id { self.recheck(chain, now) } else { self.verify(chain, now) }
+        self.verify(chain, now)
     }
 
     /// Whether a verdict still holds as it is: two comparisons, for use before every call.
@@ -213,7 +189,7 @@ impl ClientTrust {
             }
         }
         until = until.min(self.revocation_known_until(&path[0], now)?);
-        Ok(Standing { until, judge: self.id, bundle: self.bundle.id })
+        Ok(Standing { until, judge: self.id })
     }
 
     /// The newest editions of the lists that speak about a certificate. An issuer's name and a serial number name one

@@ -125,10 +125,10 @@ fn parties(line: &mut Line<'_>, record: &CallRecord<'_>, consumer: &Safe<'_>, ad
 
 fn decision(line: &mut Line<'_>, record: &CallRecord<'_>) {
     let profile = record.profile_out.or(record.profile_in);
-    if let Some(contract) = record.contract.as_deref().map(Safe::of) {
-        line.safe(&fields::CONTRACT, &contract);
+    if let Some(contract) = record.contract.as_deref() {
+        line.text(&fields::CONTRACT, contract);
         if let Some(profile) = profile {
-            wsdl_namespace(line, &contract, profile);
+            line.text(&fields::WSDL_NAMESPACE, &wsdl_namespace(contract, profile));
         }
     }
     if let Some(profile) = profile {
@@ -229,14 +229,13 @@ fn object(line: &mut Line<'_>, object: Option<&ObjectRef>, name: &Field, generat
 }
 
 /// A contract's payload namespace and a profile as the target namespace of the WSDL that has both.
-fn wsdl_namespace(line: &mut Line<'_>, contract: &Safe<'_>, profile: &'static str) {
-    let (colon, profile) = (Safe::word(":"), Safe::word(profile));
-    if let Some((name, version)) = contract.split_at_colon()
+fn wsdl_namespace(contract: &str, profile: &str) -> String {
+    if let Some((name, version)) = contract.rsplit_once(':')
         && let Some(name) = name.strip_suffix("Responder")
     {
-        return line.joined(&fields::WSDL_NAMESPACE, &[&name, &colon, &version, &colon, &profile]);
+        return [name, ":", version, ":", profile].concat();
     }
-    line.joined(&fields::WSDL_NAMESPACE, &[contract, &colon, &profile]);
+    [contract, ":", profile].concat()
 }
 
 /// URL of the endpoint that was called last.

@@ -50,11 +50,10 @@ impl Observer for Applied {
     }
 }
 
-/// Median, 99th percentile and maximum.
-pub(crate) fn quantiles(durations: &mut [Duration]) -> [Duration; 3] {
+/// Median and maximum.
+pub(crate) fn typical_and_longest(durations: &mut [Duration]) -> [Duration; 2] {
     durations.sort();
-    let at = |share: f64| durations.get((durations.len() as f64 * share).ceil() as usize - 1).copied();
-    [0.5, 0.99, 1.0].map(|share| at(share).unwrap_or_default())
+    [durations.get(durations.len() / 2), durations.last()].map(|duration| duration.copied().unwrap_or_default())
 }
 
 /// Processor time of this process, user and system.
