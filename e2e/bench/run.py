@@ -27,8 +27,8 @@ def arguments():
     measure.add_argument("--quick", action="store_true", help="fewer kinds of work, shorter runs")
     measure.add_argument("--rounds", type=int, help="default 5, quick 3")
     measure.add_argument("--starts", type=int, help="how often each start is measured; default 3, quick 1")
-    measure.add_argument("--duration", type=float, help="measured seconds of a run; default 5, quick 3")
-    measure.add_argument("--warmup", type=float, help="seconds before that; default 2, quick 1")
+    measure.add_argument("--duration", type=float, help="measured seconds of a run; default 3")
+    measure.add_argument("--warmup", type=float, help="seconds before that; default 1")
     measure.add_argument("--max-foreign", type=float, default=0,
                          help="repeat a run in which other programs took more than this share of the CPU (percent)")  # fmt: skip
     measure.add_argument("--wait-minutes", type=float, default=60, help="how long to wait for a quiet machine, in all")
@@ -47,8 +47,8 @@ def defaults(options):
     options.rounds = options.rounds or (3 if quick else 5)
     options.workloads = options.workloads or ",".join(QUICK if quick else WORKLOADS)
     options.starts = (1 if quick else 3) if options.starts is None else options.starts
-    options.duration = options.duration or (3 if quick else 5)
-    options.warmup = options.warmup or (1 if quick else 2)
+    options.duration = options.duration or 3
+    options.warmup = options.warmup or 1
     return options
 
 
