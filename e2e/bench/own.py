@@ -1,5 +1,5 @@
 """What is measured of rivmesh alone: how its cost grows, what a table push does to calls, how fast it starts with the
-catalogue of a nation, and whether few long connections use all threads."""
+catalogue of a nation, how soon hundreds of streams have a change, and whether few long connections use all threads."""
 import json
 import os
 import subprocess
