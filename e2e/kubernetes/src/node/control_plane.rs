@@ -1,8 +1,8 @@
 //! What becomes of traffic and of changes when Kubernetes itself fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::release::{Half, metric_of};
 use super::world::World;
@@ -17,6 +17,9 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// Pods reach the API server by its Service. When it goes it takes its endpoint away, and kube-proxy, which waits longer and
 /// longer between its attempts, may need a minute to learn that it is back: until then they are refused.
 const RETURN: Duration = Duration::from_secs(150);
+
+/// The label and the Service by which is seen whether Kubernetes follows its pods.
+const FOLLOWED: &str = "followed";
 
 async fn the_api_server_is_down(world: &World) -> Result<()> {
     let operators = world.region.pods(Half::Operator).await?;
@@ -37,7 +40,8 @@ async fn the_api_server_is_down(world: &World) -> Result<()> {
     })
     .await?;
     world.changes_are_programmed(RECOVERY).await?;
-    world.region.until_pods(Half::Operator, operators.len(), RECOVERY).await.map(drop)
+    world.region.until_pods(Half::Operator, operators.len(), RECOVERY).await?;
+    pods_are_followed(world).await
 }
 
 /// Again and again it stands still for longer than most requests take, while routes are changed.
@@ -49,5 +53,25 @@ async fn etcd_is_slow(world: &World) -> Result<()> {
         world.cluster.signal("etcd", "CONT")?;
         world.changes_are_programmed(RECOVERY).await?;
     }
-    Ok(())
+    pods_are_followed(world).await
+}
+
+/// Waits until Kubernetes' own parts have found their way back too: from a pod that is changed now to a Service that leads
+/// there. Before that a pod that ends goes on being called, and the next cases would be judged by it.
+async fn pods_are_followed(world: &World) -> Result<()> {
+    let region = &world.region;
+    let pod = region.pod_names(Half::Dataplane).await?.pop().context("there are dataplanes")?;
+    let began = Instant::now();
+    let (selector, port) = (format!("--selector={FOLLOWED}=yes"), "--target-port=8443");
+    region.kubectl(&["expose", "pod", &pod, "--name", FOLLOWED, "--port=443", port, &selector])?;
+    region.kubectl(&["label", "pod", &pod, &format!("{FOLLOWED}=yes")])?;
+    let address = region.kubectl(&["get", "service", FOLLOWED, "-o", "jsonpath={.spec.clusterIP}"])?;
+    until("a changed pod is followed", RETURN, async || {
+        tokio::net::TcpStream::connect((address.as_str(), 443)).await?;
+        Ok(())
+    })
+    .await?;
+    println!("      a changed pod was followed after {:.1?}", began.elapsed());
+    region.kubectl(&["label", "pod", &pod, &format!("{FOLLOWED}-")])?;
+    region.kubectl(&["delete", "service", FOLLOWED]).map(drop)
 }

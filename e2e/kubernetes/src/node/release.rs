@@ -1,13 +1,14 @@
 //! A release of the chart in a namespace of its own: the Secrets that it needs, its values, and a look at its pods.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use rivmesh_crds::{ConditionStatus, ConditionType, Kind, Reason};
@@ -148,6 +149,17 @@ impl Release {
         let service = services.get(&format!("{NAME}-dataplane")).await?;
         let address = service.spec.and_then(|spec| spec.cluster_ip).context("a Service has an address")?;
         Ok(SocketAddr::new(address.parse()?, 443))
+    }
+
+    /// The pods to which Kubernetes sends consumers.
+    pub(crate) async fn endpoints(&self) -> Result<Vec<IpAddr>> {
+        let slices: Api<EndpointSlice> = Api::namespaced(self.client().clone(), self.namespace);
+        let selector = format!("kubernetes.io/service-name={NAME}-dataplane");
+        let slices = slices.list(&ListParams::default().labels(&selector)).await?;
+        let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints);
+        let ready =
+            endpoints.filter(|endpoint| endpoint.conditions.as_ref().is_none_or(|are| are.ready != Some(false)));
+        ready.flat_map(|endpoint| endpoint.addresses).map(|address| Ok(address.parse()?)).collect()
     }
 
     /// The pods of a half that are not about to end.
