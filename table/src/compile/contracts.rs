@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use super::intake::{Body, Contract, Version};
 use super::intern::Symbol;
 use super::rows::strength;
-use super::{Compiler, Versions};
+use super::{Compiler, NewShard, Versions};
 use crate::codec::records::Owner;
 use crate::codec::settings::{self, SettingsDraft};
 use crate::{Digest, SlotId};
@@ -60,8 +60,8 @@ impl Compiler {
             })
             .collect();
         self.manifest.counts.contracts = drafts.len() as u64;
-        let bytes = (!drafts.is_empty()).then(|| settings::encode(drafts));
-        self.publish(SlotId::SETTINGS, bytes, shards);
+        let shard = (!drafts.is_empty()).then(|| NewShard::new(settings::encode(drafts)));
+        self.publish(SlotId::SETTINGS, shard, shards);
 
         let known = losers.iter().chain(&self.contracts.losers).map(|(loser, _)| *loser);
         let has_new_fate = |loser: &u32| losers.get(loser) != self.contracts.losers.get(loser);

@@ -8,6 +8,7 @@ mod quota;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,9 @@ use hashbrown::HashSet;
 use self::contracts::Contracts;
 use self::intake::{Body, Version};
 use self::intern::{Interner, Symbol};
+use self::quota::Rows;
 use self::rows::{Contribution, RowSlot, Scratch};
+use self::threads::side_by_side;
 use crate::slot::SlotContent;
 use crate::{
     Counts, DEFAULT_ADDRESS, Digest, Environment, HsaTree, InternalHosts, Manifest, Object, ObjectId, ROW_SLOTS,
@@ -86,7 +89,8 @@ pub struct Compiler {
     refused: HashSet<u32>,
     new_hsa_tree: Option<HsaTree>,
     manifest: Manifest,
-    scratch: Scratch,
+    /// One for each thread.
+    scratch: Vec<Scratch>,
 }
 
 impl Compiler {
@@ -107,7 +111,7 @@ impl Compiler {
             refused: HashSet::new(),
             new_hsa_tree: None,
             manifest,
-            scratch: Scratch::default(),
+            scratch: threads::states(),
         }
     }
 
@@ -216,12 +220,19 @@ impl Compiler {
     }
 
     fn gather_dirty(&mut self, changed: &mut BTreeSet<u32>, shards: &mut BTreeMap<Digest, Bytes>) {
-        for number in std::mem::take(&mut self.dirty) {
-            let slot = &mut self.slots[usize::from(number)];
-            let names = Names { interner: &self.interner, declared: self.contracts.declared() };
-            let before = slot.losses.clone();
-            let refused = &self.refused;
-            let encoded = slot.gather(&self.versions, &names, |v| refused.contains(&v), &mut self.scratch);
+        let names = Names { interner: &self.interner, declared: self.contracts.declared() };
+        let (versions, refused) = (&self.versions, &self.refused);
+        let gather = |slot: &mut RowSlot, scratch: &mut Scratch| {
+            let before = std::mem::take(&mut slot.losses);
+            let encoded = slot.gather(versions, &names, |version| refused.contains(&version), scratch);
+            (before, encoded.map(|encoded| NewShard::new(encoded.bytes)))
+        };
+        let dirty = std::mem::take(&mut self.dirty);
+        let is_dirty = |(number, _): &(u16, &mut RowSlot)| dirty.contains(number);
+        let slots: Vec<_> = (0..).zip(&mut self.slots).filter(is_dirty).map(|(_, slot)| slot).collect();
+        let gathered = side_by_side(slots, &mut self.scratch, gather);
+        for (number, (before, shard)) in dirty.into_iter().zip(gathered) {
+            let slot = &self.slots[usize::from(number)];
             let is_new = |losses: &[rows::Loss], loss: &rows::Loss| losses.binary_search(loss).is_err();
             changed.extend(before.iter().filter(|loss| is_new(&slot.losses, loss)).map(|loss| loss.loser));
             changed.extend(slot.losses.iter().filter(|loss| is_new(&before, loss)).map(|loss| loss.loser));
@@ -230,7 +241,7 @@ impl Compiler {
             }
             self.losses.extend(slot.losses.iter().map(|loss| (loss.loser, number)));
             let slot = SlotId::new(number).expect("row slots are dirty only");
-            self.publish(slot, encoded.map(|encoded| encoded.bytes), shards);
+            self.publish(slot, shard, shards);
         }
     }
 
@@ -241,22 +252,19 @@ impl Compiler {
             units.entry(SlotId::of_unit(unit)).or_default().push((unit, parent));
         }
         for slot in SlotId::all().filter(|slot| slot.content() == SlotContent::Hsa) {
-            self.publish(slot, units.remove(&slot).map(crate::codec::hsa::encode), shards);
+            self.publish(slot, units.remove(&slot).map(crate::codec::hsa::encode).map(NewShard::new), shards);
         }
         self.manifest.counts.hsa_units = tree.len() as u64;
     }
 
     /// Puts a shard into the manifest, and among the new ones if it is.
-    fn publish(&mut self, slot: SlotId, bytes: Option<Vec<u8>>, shards: &mut BTreeMap<Digest, Bytes>) {
-        let Some(bytes) = bytes else {
+    fn publish(&mut self, slot: SlotId, shard: Option<NewShard>, shards: &mut BTreeMap<Digest, Bytes>) {
+        let Some(NewShard { named, bytes }) = shard else {
             self.manifest.slots.remove(&slot);
             return;
         };
-        let len = u32::try_from(bytes.len()).expect("row limits keep every shard far below 4 GiB");
-        let shard = SlotRef { digest: Digest::of(&bytes), len };
-        if self.manifest.slots.insert(slot, shard) != Some(shard) {
-            // Shards are kept for long: without the room that the buffer had to grow.
-            shards.insert(shard.digest, bytes.into_boxed_slice().into());
+        if self.manifest.slots.insert(slot, named) != Some(named) {
+            shards.insert(named.digest, bytes);
         }
     }
 
@@ -280,6 +288,20 @@ impl Compiler {
     }
 }
 
+/// A shard's bytes, and what the manifest says of them.
+struct NewShard {
+    named: SlotRef,
+    bytes: Bytes,
+}
+
+impl NewShard {
+    fn new(bytes: Vec<u8>) -> Self {
+        let len = u32::try_from(bytes.len()).expect("row limits keep every shard far below 4 GiB");
+        // Shards are kept for long: without the room that the buffer had to grow.
+        Self { named: SlotRef { digest: Digest::of(&bytes), len }, bytes: bytes.into_boxed_slice().into() }
+    }
+}
+
 /// What a symbol means: its text, and whether a contract's short form means itself.
 #[derive(Clone, Copy)]
 struct Names<'a> {
@@ -292,6 +314,7 @@ struct Names<'a> {
 #[derive(Debug, Default)]
 struct Versions {
     held: Vec<Option<Version>>,
+    rows: Rows,
     retired: Vec<u32>,
     free: Vec<u32>,
 }
@@ -314,6 +337,7 @@ impl Versions {
     }
 
     fn add(&mut self, version: Version) -> u32 {
+        self.rows.add(&version);
         if let Some(number) = self.free.pop() {
             self.held[number as usize] = Some(version);
             return number;
@@ -324,7 +348,9 @@ impl Versions {
 
     fn retire(&mut self, number: u32) -> Option<Version> {
         self.retired.push(number);
-        self.held[number as usize].take()
+        let version = self.held[number as usize].take()?;
+        self.rows.subtract(&version);
+        Some(version)
     }
 
     fn free_retired(&mut self) {

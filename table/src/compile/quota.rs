@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::Compiler;
 use super::intake::{Body, Version};
 use super::rows::seniority;
+use super::{Compiler, RowLimits};
 
 impl Compiler {
     /// Decides anew which objects fit, and marks what came in or fell out.
@@ -23,20 +23,14 @@ impl Compiler {
 
     fn beyond_limits(&self) -> HashSet<u32> {
         let limits = self.options.max_rows;
-        let mut total = 0;
-        let mut by_namespace: HashMap<&str, u64> = HashMap::new();
-        for (_, version) in self.versions.iter() {
-            total += rows(version);
-            *by_namespace.entry(version.id.namespace.as_str()).or_default() += rows(version);
-        }
-        if total <= limits.total && by_namespace.values().all(|rows| *rows <= limits.per_namespace) {
+        if self.versions.rows.are_within(limits) {
             return HashSet::new();
         }
         let mut by_age: Vec<(u32, &Version)> = self.versions.iter().filter(|(_, version)| rows(version) > 0).collect();
         by_age.sort_unstable_by(|(_, a), (_, b)| seniority(a, b));
         let mut refused = HashSet::new();
-        total = 0;
-        by_namespace.clear();
+        let mut total = 0;
+        let mut by_namespace: HashMap<&str, u64> = HashMap::new();
         for (number, version) in by_age {
             let in_namespace = by_namespace.entry(version.id.namespace.as_str()).or_default();
             let rows = rows(version);
@@ -48,6 +42,30 @@ impl Compiler {
             *in_namespace += rows;
         }
         refused
+    }
+}
+
+/// How many rows all versions together would have.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    total: u64,
+    by_namespace: HashMap<String, u64>,
+}
+
+impl Rows {
+    pub(super) fn add(&mut self, version: &Version) {
+        self.total += rows(version);
+        *self.by_namespace.entry_ref(version.id.namespace.as_str()).or_default() += rows(version);
+    }
+
+    /// Takes out a version that was added.
+    pub(super) fn subtract(&mut self, version: &Version) {
+        self.total -= rows(version);
+        *self.by_namespace.entry_ref(version.id.namespace.as_str()).or_default() -= rows(version);
+    }
+
+    fn are_within(&self, limits: RowLimits) -> bool {
+        self.total <= limits.total && self.by_namespace.values().all(|rows| *rows <= limits.per_namespace)
     }
 }
 

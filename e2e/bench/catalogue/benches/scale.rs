@@ -1,17 +1,18 @@
 //! How the tables behave at the size of a nation: a full compilation, what one changed object costs to compile and to
 //! push, what the dataplane's table weighs and how fast it answers. Prints figures; asserts nothing about time. Times
-//! are processor time, except for look-ups, where a single one is too short for that.
+//! are processor time, except for look-ups and for single changes, whose makers wait for them.
 //!
 //! `cargo bench -p rivmesh-catalogue`; `ROWS=100000` for a smaller catalogue.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rivmesh_catalogue::{Catalogue, Random};
+use rivmesh_catalogue::{Catalogue, MEASURED_CONSUMER, MEASURED_CONTRACT, Random, one_set};
 use rivmesh_table::{Compilation, CompileOptions, Compiler, Digest, Manifest, Object, Query, Spec, Switches, Table};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 const ZSTD_LEVEL: i32 = 3;
 
@@ -41,6 +42,42 @@ fn main() {
     println!("table                        {} kB, assembled in {:.0} ms", table.size() / 1000, seconds * 1e3);
     look_up(&catalogue, &table, &mut random);
     changes(&mut compiler, &mut shards, table, one);
+    drop((compiler, shards));
+    one_huge_set(rows);
+}
+
+/// The same number of rows in another shape: a single contract, whose addresses all lead to one producer.
+fn one_huge_set(rows: usize) {
+    let objects = one_set(&mut Random(1), 443, rows);
+    let one = objects[0].clone();
+    println!("\none contract with one set of {rows} addresses, in {} objects:", objects.len());
+    let mut compiler = Compiler::new(CompileOptions::default());
+    let start = Cpu::now();
+    objects.into_iter().for_each(|object| compiler.upsert(object));
+    let Compilation { manifest, mut shards, .. } = compiler.compile();
+    println!("full compilation             {:.2} s", start.seconds());
+    let raw: usize = shards.values().map(Bytes::len).sum();
+    let start = Cpu::now();
+    let table = assemble(&manifest, None, &shards);
+    let seconds = start.seconds();
+    let (kb, ms) = (table.size() / 1000, seconds * 1e3);
+    println!(
+        "table                        {kb} kB, assembled in {ms:.0} ms; {} shards, {} kB",
+        shards.len(),
+        raw / 1000
+    );
+    let random = &mut Random(2);
+    let addresses: Vec<&str> = table.routes().step_by(17).map(|row| row.address).collect();
+    time_look_ups(&table, "any address of it", &mut || {
+        let address = addresses[random.below(addresses.len())];
+        query(MEASURED_CONSUMER, MEASURED_CONTRACT, address)
+    });
+    let mut shorter = one;
+    shorter.generation += 1;
+    if let Spec::RoutingEntry(spec) = &mut shorter.spec {
+        spec.logical_addresses.pop();
+    }
+    change(&mut compiler, &mut shards, &table, "an address less", shorter);
 }
 
 /// The first compilation, and an object to change later.
@@ -112,17 +149,29 @@ fn changes(compiler: &mut Compiler, shards: &mut BTreeMap<Digest, Bytes>, mut ta
     for (what, object) in
         [("another URL", another_url), ("other validity", shorter), ("suspended", suspended), ("back again", one)]
     {
-        compiler.upsert(object);
-        let start = Cpu::now();
-        let Compilation { manifest, shards: new, .. } = compiler.compile();
-        let compiling = start.seconds() * 1e3;
-        let push = Push::new(&manifest, &new, &table);
-        shards.extend(new);
-        let start = Cpu::now();
-        table = assemble(&manifest, Some(&table), shards);
-        let assembling = start.seconds() * 1e3;
-        println!("  {what:15} compiled in {compiling:4.1} ms, assembled in {assembling:3.1} ms; {push}");
+        table = change(compiler, shards, &table, what, object);
     }
+}
+
+/// Compiles one changed object, tells what that and the push cost, and gives the table with it.
+fn change(
+    compiler: &mut Compiler,
+    shards: &mut BTreeMap<Digest, Bytes>,
+    table: &Table,
+    what: &str,
+    object: Object,
+) -> Table {
+    let start = Instant::now();
+    compiler.upsert(object);
+    let Compilation { manifest, shards: new, .. } = compiler.compile();
+    let compiling = start.elapsed().as_secs_f64() * 1e3;
+    let push = Push::new(&manifest, &new, table);
+    shards.extend(new);
+    let start = Instant::now();
+    let table = assemble(&manifest, Some(table), shards);
+    let assembling = start.elapsed().as_secs_f64() * 1e3;
+    println!("  {what:15} compiled in {compiling:4.1} ms, assembled in {assembling:3.1} ms; {push}");
+    table
 }
 
 /// What goes over the wire from one table to the next.
@@ -157,44 +206,24 @@ impl fmt::Display for Push {
     }
 }
 
-fn look_up<'a>(catalogue: &'a Catalogue, table: &'a Table, random: &mut Random) {
-    let switches = Switches::default();
+fn look_up(catalogue: &Catalogue, table: &Table, random: &mut Random) {
     let routed: Vec<(&str, &str)> = table.routes().step_by(97).map(|row| (row.address, row.contract)).collect();
     let granted: Vec<_> =
         table.authorizations().step_by(97).map(|row| (row.address, row.contract, row.consumer)).collect();
-    let query = |consumer: &'a str, contract: &'a str, address: &'a str| Query {
-        consumer,
-        contract,
-        address,
-        profile: "rivtabp21",
-        now: 1_790_000_000,
-    };
     let busy: Vec<_> = (0..1_000).map(|_| granted[random.below(granted.len())]).collect();
-    let mut measure = |what: &str, next: &dyn Fn(&mut Random) -> Query<'a>| {
-        let mut nanos: Vec<u128> = (0..200_000)
-            .map(|_| {
-                let query = next(random);
-                let start = Instant::now();
-                black_box(table.decide(black_box(&query), &switches));
-                start.elapsed().as_nanos()
-            })
-            .collect();
-        nanos.sort_unstable();
-        println!("look-up, {what:20} p50 {} ns, p99 {} ns", nanos[nanos.len() / 2], nanos[nanos.len() / 100 * 99]);
-    };
-    measure("right at the leaf", &|random| {
+    time_look_ups(table, "right at the leaf", &mut || {
         let (address, contract, consumer) = granted[random.below(granted.len())];
         query(consumer, contract, address)
     });
-    measure("of 1,000 busy ones", &|random| {
+    time_look_ups(table, "of 1,000 busy ones", &mut || {
         let (address, contract, consumer) = busy[random.below(busy.len())];
         query(consumer, contract, address)
     });
-    measure("any consumer", &|random| {
+    time_look_ups(table, "any consumer", &mut || {
         let (address, contract) = routed[random.below(routed.len())];
         query(&catalogue.consumers[random.below(catalogue.consumers.len())], contract, address)
     });
-    measure("nothing anywhere", &|random| {
+    time_look_ups(table, "nothing anywhere", &mut || {
         let (address, _) = routed[random.below(routed.len())];
         query(
             &catalogue.consumers[0],
@@ -204,6 +233,23 @@ fn look_up<'a>(catalogue: &'a Catalogue, table: &'a Table, random: &mut Random) 
     });
     println!("                             (reading the timer: {} ns; waiting", timer_nanos());
     println!("                             for a line of memory out of 64 MB: {:.0} ns)", memory_nanos(random));
+}
+
+fn query<'a>(consumer: &'a str, contract: &'a str, address: &'a str) -> Query<'a> {
+    Query { consumer, contract, address, profile: "rivtabp21", now: 1_790_000_000 }
+}
+
+fn time_look_ups<'a>(table: &Table, what: &str, next: &mut dyn FnMut() -> Query<'a>) {
+    let mut nanos: Vec<u128> = (0..200_000)
+        .map(|_| {
+            let query = next();
+            let start = Instant::now();
+            black_box(table.decide(black_box(&query), &Switches::default()));
+            start.elapsed().as_nanos()
+        })
+        .collect();
+    nanos.sort_unstable();
+    println!("look-up, {what:20} p50 {} ns, p99 {} ns", nanos[nanos.len() / 2], nanos[nanos.len() / 100 * 99]);
 }
 
 /// How long this machine, as busy as it is now, takes to fetch a line of memory that nothing could foresee.
@@ -237,16 +283,16 @@ fn zstd(bytes: &[u8], known: &[u8]) -> Vec<u8> {
 }
 
 /// Time that this process has spent on a processor: what else runs on the machine does not count.
-struct Cpu(u64);
+struct Cpu(Duration);
 
 impl Cpu {
     fn now() -> Self {
-        let status = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-        Self(status.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default())
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ProcessCPUTime);
+        Self(Duration::new(tv_sec.unsigned_abs(), tv_nsec.unsigned_abs() as u32))
     }
 
     fn seconds(&self) -> f64 {
-        (Self::now().0 - self.0) as f64 / 1e9
+        (Self::now().0 - self.0).as_secs_f64()
     }
 }
 
