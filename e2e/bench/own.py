@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from workloads import BODIES, CONNECTIONS, ROWS
+from workloads import BODIES, CONNECTIONS, CONSUMERS, ROWS
 
 NATION = 1_000_000
 PUSHER = "127.0.0.1:18451"
@@ -47,8 +47,8 @@ def threads(measurement):
 
 
 def growth(measurement):
-    """The cost of a call as connections, bodies, cores and rows grow."""
-    number = measurement.options.rounds
+    """The cost of a call as connections, bodies, cores, rows and the set of one contract grow."""
+    number, rate = measurement.options.rounds, measurement.half_load()
     with measurement.peer("rivmesh") as peer:
         peer.start()
         for _ in range(number):
@@ -59,16 +59,19 @@ def growth(measurement):
                 if body <= 10 * 1024 * 1024:
                     size = ("--size", str(body))
                     measurement.load(peer, "growth", 0, 1500, 4, size, kind="growth", by="request", at=body)
+            for connections in CONSUMERS if rate else ():
+                measurement.load(peer, "growth", 0, 1500, connections, ["--rate", f"{rate:.0f}"], kind="growth",
+                                 by="consumers", at=connections)  # fmt: skip
     for cores in range(1, (os.cpu_count() or 1) + 1):
         with measurement.peer("rivmesh", threads=cores) as peer:
             peer.start()
             for _ in range(number):
                 measurement.load(peer, "growth", 0, 1500, 64, [], kind="growth", by="threads", at=cores)
-    for rows in ROWS:
-        with measurement.peer("rivmesh", rows=rows) as peer:
+    for by, at in ((by, at) for by in ("rows", "one-set") for at in ROWS):
+        with measurement.peer("rivmesh", **{by.replace("-", "_"): at}) as peer:
             peer.start()
             for _ in range(number):
-                measurement.load(peer, "growth", 0, 1500, 64, [], kind="growth", by="rows", at=rows)
+                measurement.load(peer, "growth", 0, 1500, 64, [], kind="growth", by=by, at=at)
 
 
 def pushes(measurement):

@@ -20,7 +20,7 @@ def other_cores():
 class Peer:
     """One proxy from peers.json. `direct` is no proxy: loader and producer without anything between."""
 
-    def __init__(self, name, spec, options, pinned=False, rows=0, threads=None, number=0):
+    def __init__(self, name, spec, options, pinned=False, rows=0, one_set=0, threads=None, number=0):
         host, port = options.backend.rsplit(":", 1)
         self.name = name
         self.spec = spec
@@ -41,6 +41,7 @@ class Peer:
             "ENVOY": str(options.envoy),
             "ANSWERS": ",".join(map(str, ANSWERS)),
             "ROWS": str(rows),
+            "ONE_SET": str(one_set),
             "CORES": str(threads or (1 if pinned else os.cpu_count())),
         }
 

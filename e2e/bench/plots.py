@@ -13,9 +13,11 @@ from workloads import WORKLOADS  # noqa: E402
 
 GROWTH = {
     "connections": "connections",
+    "consumers": "connections, at half load",
     "answer": "bytes of the answer",
     "request": "bytes of the request",
     "rows": "routes, and as many authorisations",
+    "one-set": "addresses in the one set of a contract",
     "threads": "worker threads",
 }
 

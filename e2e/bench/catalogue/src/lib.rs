@@ -2,6 +2,10 @@
 //! few huge organisations and many small ones, long HSA-ids with gaps between their numbers, and objects of about a
 //! hundred rows. Always the same one for the same seed; what is measured is measured with it.
 
+mod measured;
+
+pub use measured::{MEASURED_CONSUMER, MEASURED_CONTRACT, measured, measured_address, one_set};
+
 use rivmesh_crds::{CallAuthorizationSpec, Endpoint, Producer, RoutingEntrySpec, ServiceContractSpec, Validity};
 use rivmesh_table::{HsaTree, Kind, Object, ObjectId, Spec};
 
@@ -241,51 +245,6 @@ impl Organisation {
         }
         Self { number, addresses, systems }
     }
-}
-
-/// The contract of the calls that are measured.
-pub const MEASURED_CONTRACT: &str = "urn:riv:bench:benchResponder:1";
-/// The consumer that makes them.
-pub const MEASURED_CONSUMER: &str = "SE0000000001-1234";
-
-/// The address whose producer answers with so many bytes.
-pub fn measured_address(answer_bytes: u64) -> String {
-    format!("SE-BENCH-{answer_bytes}")
-}
-
-/// What routes and allows the calls that are measured: an address for each size of answer, at the producer stand-in on
-/// this port of localhost.
-pub fn measured(producer_port: u16, answers: &[u64]) -> Vec<Object> {
-    let random = &mut Random(0);
-    let contract = || vec![MEASURED_CONTRACT.to_owned()];
-    let route = |bytes: &u64| RoutingEntrySpec {
-        service_contracts: contract(),
-        logical_addresses: vec![measured_address(*bytes)],
-        producer: Producer {
-            hsa_id: None,
-            profile: "rivtabp21".to_owned(),
-            endpoints: vec![Endpoint {
-                url: format!("https://localhost:{producer_port}/size={bytes}"),
-                max_in_flight: None,
-            }],
-        },
-        validity: None,
-        precedence: 0,
-        suspend: false,
-        descriptions: Default::default(),
-    };
-    let grant = CallAuthorizationSpec {
-        consumers: vec![MEASURED_CONSUMER.to_owned()],
-        service_contracts: contract(),
-        logical_addresses: answers.iter().copied().map(measured_address).collect(),
-        validity: None,
-        agreement: None,
-        filters: Vec::new(),
-        suspend: false,
-    };
-    let routes = answers.iter().map(route).map(Spec::RoutingEntry);
-    let specs = routes.chain([Spec::CallAuthorization(grant)]).enumerate();
-    specs.map(|(n, spec)| object(random, 1_000_000 + n, spec)).collect()
 }
 
 fn organisation_number(random: &mut Random) -> String {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use rivmesh_catalogue::{Catalogue, Random, measured};
+use rivmesh_catalogue::{Catalogue, Random, measured, one_set};
 use rivmesh_table::{CompileOptions, Environment, Object};
 
 /// Addresses that each row of the made-up catalogue leads to, roughly.
@@ -14,6 +14,9 @@ pub(crate) struct What {
     /// So many routes and so many authorisations.
     #[arg(long, default_value_t = 0)]
     rows: usize,
+    /// So many more addresses of the measured contract, all in one set.
+    #[arg(long, default_value_t = 0)]
+    one_set: usize,
     /// The environment that the table is for.
     #[arg(long, default_value = "bench")]
     environment: String,
@@ -28,6 +31,9 @@ pub(crate) struct What {
 impl What {
     pub(crate) fn objects(&self) -> Vec<Object> {
         let mut objects = measured(self.producer_port, &self.answers);
+        if self.one_set > 0 {
+            objects.extend(one_set(&mut Random(1), self.producer_port, self.one_set));
+        }
         if self.rows > 0 {
             let random = &mut Random(1);
             let catalogue = Catalogue::new(random, (self.rows / ROWS_OF_AN_ADDRESS).max(ROWS_OF_AN_OBJECT));
