@@ -29,6 +29,8 @@ class Peer:
         self.process = None
         # A second one beside the first has a folder and ports of its own.
         self.work = pathlib.Path(options.work, f"{name}-{number}" if number else name)
+        # Not in the folder of its settings, which it may watch: it would be woken by every line that it writes.
+        self.log = pathlib.Path(options.work, f"{self.work.name}.log")
         self.values = {
             "PORT": port if self.direct else str(spec["port"] + 20 * number),
             "ADMIN_PORT": str(18450 + 20 * number),
@@ -79,7 +81,7 @@ class Peer:
         path = os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin"
         pin = ["taskset", "-c", str(PROXY_CORE)] if self.pinned else []
         begin = time.monotonic()
-        with open(self.work / "output.log", "wb") as log:
+        with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [*pin, *self.command("cmd"), *more], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.work,
                 env={**os.environ, "PATH": path},
@@ -87,7 +89,7 @@ class Peer:
         probe = subprocess.run(self.load(1500) + ["-n", "1", "--wait", "30"], capture_output=True, text=True, check=False)
         if probe.returncode:
             self.stop()
-            tail = (self.work / "output.log").read_text(errors="replace")[-2000:]
+            tail = self.log.read_text(errors="replace")[-2000:]
             raise SystemExit(f"{self.name} does not carry calls: {probe.stdout}{probe.stderr}\n{tail}")
         return (time.monotonic() - begin) * 1000
 

@@ -6,6 +6,7 @@
 //!
 //! A table is replaced only by one whose every shard was verified, and always as a whole: one manifest is one epoch.
 
+mod background;
 mod backoff;
 mod client;
 mod convert;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use rivmesh_table::{Digest, Manifest, SlotId, Table, TableError};
 
+use crate::background::give_way;
 use crate::{convert, limits, patch, wire};
 
 /// Why a table was refused. The one before it goes on serving.
@@ -81,9 +82,14 @@ impl Transfer {
     pub fn assemble(&self, current: &Table) -> Result<Table, Refusal> {
         let mut unpacked = HashMap::with_capacity(self.parcels.len());
         for parcel in &self.parcels {
+            give_way();
             unpacked.insert(parcel.digest, self.unpack(parcel, current)?);
         }
-        let table = Table::assemble(&self.manifest, Some(current), &mut |digest| unpacked.get(&digest).cloned());
+        let mut fetch = |digest| {
+            give_way();
+            unpacked.get(&digest).cloned()
+        };
+        let table = Table::assemble(&self.manifest, Some(current), &mut fetch);
         table.map_err(|error| self.refuse(&error))
     }
 

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 pub use files::{Directory, Files};
 
+use crate::background::give_way;
 use crate::limits;
 
 const MANIFEST: &str = "manifest";
@@ -148,6 +149,7 @@ impl<F: Files> Store<F> {
 
     /// Writes a file under another name and renames it, so that a file with its own name is always complete.
     fn place(&self, name: &str, content: &[u8]) -> Result<(), SaveError> {
+        give_way();
         let written = self.files.write(UNFINISHED, content).map_err(failed("write", name));
         let placed = written.and_then(|()| self.files.rename(UNFINISHED, name).map_err(failed("rename", name)));
         if placed.is_err() {
@@ -169,6 +171,7 @@ impl<F: Files> Store<F> {
                 None => name == UNFINISHED,
             };
             if unneeded {
+                give_way();
                 let removed = self.files.remove(&name).map_err(failed("remove", &name));
                 collected = collected.and(removed);
             }
