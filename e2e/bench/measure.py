@@ -141,9 +141,10 @@ class Measurement:
         """One run of the load generator; its result, which is also written down as a record of this kind, with what `after` says."""
         options = self.options
         result_file = pathlib.Path(f"{options.out}.tmp")
+        # Thousands of connections are not made within a warm-up; in an open loop they are there before it.
+        warmup = options.warmup if "--rate" in extra else max(options.warmup, concurrency / 300)
         command = peer.load(answer) + list(extra) + [
-            # Thousands of connections are not made within a warm-up.
-            "-c", str(concurrency), "-d", str(options.duration), "-w", str(max(options.warmup, concurrency / 300)),
+            "-c", str(concurrency), "-d", str(options.duration), "-w", str(warmup),
             "--expect-len", str(answer), "--label", f"{name} {peer.name}", "--json", str(result_file),
             "--pid", f"backend={self.backend.pid}",
         ]  # fmt: skip

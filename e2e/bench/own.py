@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from workloads import BODIES, CONNECTIONS, CONSUMERS, ROWS
+from workloads import BODIES, CONNECTIONS, CONSUMERS, CONSUMERS_RATE, ROWS
 
 NATION = 1_000_000
 PUSHER = "127.0.0.1:18451"
@@ -48,7 +48,7 @@ def threads(measurement):
 
 def growth(measurement):
     """The cost of a call as connections, bodies, cores, rows and the set of one contract grow."""
-    number, rate = measurement.options.rounds, measurement.half_load()
+    number = measurement.options.rounds
     with measurement.peer("rivmesh") as peer:
         peer.start()
         for _ in range(number):
@@ -59,9 +59,9 @@ def growth(measurement):
                 if body <= 10 * 1024 * 1024:
                     size = ("--size", str(body))
                     measurement.load(peer, "growth", 0, 1500, 4, size, kind="growth", by="request", at=body)
-            for connections in CONSUMERS if rate else ():
-                measurement.load(peer, "growth", 0, 1500, connections, ["--rate", f"{rate:.0f}"], kind="growth",
-                                 by="consumers", at=connections)  # fmt: skip
+            for connections in CONSUMERS:
+                rate = ("--rate", str(CONSUMERS_RATE))
+                measurement.load(peer, "growth", 0, 1500, connections, rate, kind="growth", by="consumers", at=connections)
     for cores in range(1, (os.cpu_count() or 1) + 1):
         with measurement.peer("rivmesh", threads=cores) as peer:
             peer.start()

@@ -9,11 +9,11 @@ matplotlib.rcParams["svg.hashsalt"] = "rivmesh"
 
 import matplotlib.pyplot as plt  # noqa: E402
 from results import cpu_us, median  # noqa: E402
-from workloads import WORKLOADS  # noqa: E402
+from workloads import CONSUMERS_RATE, WORKLOADS  # noqa: E402
 
 GROWTH = {
     "connections": "connections",
-    "consumers": "connections, at half load",
+    "consumers": f"connections, at {CONSUMERS_RATE} calls a second in all",
     "answer": "bytes of the answer",
     "request": "bytes of the request",
     "rows": "routes, and as many authorisations",

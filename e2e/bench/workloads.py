@@ -45,8 +45,9 @@ QUICK = ("w1-c16", "w1-c64", "w2-down5m", "w3-tls13-full", "h1-c64", "p1-c64")
 # How cost grows; of rivmesh alone, since a peer has no rows and pays for the rest as the tables above say.
 CONNECTIONS = (1, 4, 16, 64, 256, 1024, 4096)
 BODIES = (1 * KIB, 10 * KIB, 100 * KIB, 1 * MIB, 10 * MIB, 50 * MIB)
-# Of consumers who keep their connections, at half load: how many there are, not how many call at a time.
+# How many consumers keep a connection, while together they make so many calls a second.
 CONSUMERS = (100, 1_000, 10_000)
+CONSUMERS_RATE = 2_000
 # Rows of a catalogue; addresses of one contract that has but one set.
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -82,18 +82,20 @@ impl Measured {
 const WARMING: u8 = 0;
 const MEASURING: u8 = 1;
 const STOPPED: u8 = 2;
-/// Connections to be held that are opened at a time.
+/// Connections that are opened at a time before anything is measured.
 const OPENING: usize = 32;
 
 struct Shared {
     job: Job,
     phase: AtomicU8,
     tickets: AtomicU64,
-    begin: Instant,
-    /// Who may open a connection that is only held.
+    /// When the first request of an open loop is due.
+    begin: OnceLock<Instant>,
+    connections: u64,
+    /// Who may open a connection now: thousands at once would only wait for each other, and some for too long.
     opening: Semaphore,
-    /// Connections that are held.
-    held: AtomicU64,
+    /// Connections that have made a request before anything is measured.
+    open: AtomicU64,
 }
 
 /// Running workers.
@@ -110,9 +112,10 @@ impl Load {
             job,
             phase: AtomicU8::new(WARMING),
             tickets: AtomicU64::new(0),
-            begin: Instant::now(),
+            begin: OnceLock::new(),
+            connections: connections as u64,
             opening: Semaphore::new(OPENING),
-            held: AtomicU64::new(0),
+            open: AtomicU64::new(0),
         });
         if shared.job.limit.is_some() {
             shared.phase.store(MEASURING, Relaxed);
@@ -133,10 +136,10 @@ impl Load {
         self.shared.phase.store(MEASURING, Relaxed);
     }
 
-    /// How many connections have made their request and idle.
+    /// How many connections of a hold or an open loop have made their first request.
     #[must_use]
-    pub fn held(&self) -> u64 {
-        self.shared.held.load(Relaxed)
+    pub fn open(&self) -> u64 {
+        self.shared.open.load(Relaxed)
     }
 
     /// From here on nothing counts and workers end.
@@ -177,6 +180,16 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
     }
     let tls = Arc::new(tls);
     let mut connection = None;
+    if job.hold || job.rate.is_some() {
+        open(&shared, &tls, &mut connection).await;
+        if let Some(connection) = &connection {
+            note_handshake(&mut seen.borrow_mut(), connection, None);
+        }
+        let all_are_open = || shared.open.load(Relaxed) >= shared.connections;
+        while shared.phase.load(Relaxed) != STOPPED && (job.hold || !all_are_open()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
     while shared.phase.load(Relaxed) != STOPPED {
         let ticket = shared.tickets.fetch_add(1, Relaxed);
         if job.limit.is_some_and(|limit| ticket >= limit) {
@@ -185,10 +198,7 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
         let start = intended_start(&shared, ticket).await;
         let phase = shared.phase.load(Relaxed);
         let mut handshake = None;
-        // Thousands at once would only wait for each other, and some for too long.
-        let opening = if job.hold { shared.opening.acquire().await.ok() } else { None };
         let answer = timeout(job.timeout, request(job, &tls, &mut connection, &mut handshake)).await;
-        drop(opening);
         // A request that reaches over an edge of the measured time belongs to neither side.
         let counts = phase == MEASURING && shared.phase.load(Relaxed) == MEASURING;
         let failure = {
@@ -211,10 +221,6 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
         if job.fresh || !reusable {
             connection = None;
         }
-        if job.hold && failure.is_none() {
-            idle(&shared).await;
-            return;
-        }
         if failure.is_some() {
             // Do not spin on a peer that refuses.
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -222,11 +228,18 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
     }
 }
 
-/// Until the load is stopped.
-async fn idle(shared: &Shared) {
-    shared.held.fetch_add(1, Relaxed);
+/// Makes one request that nobody counts, as often as it takes.
+async fn open(shared: &Shared, tls: &Arc<ClientConfig>, connection: &mut Option<Connection>) {
+    let job = &shared.job;
     while shared.phase.load(Relaxed) != STOPPED {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _one_of_few = shared.opening.acquire().await;
+        let answer = timeout(job.timeout, request(job, tls, connection, &mut None)).await;
+        if judge(job, &answer).is_none() {
+            shared.open.fetch_add(1, Relaxed);
+            return;
+        }
+        *connection = None;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -234,7 +247,7 @@ async fn idle(shared: &Shared) {
 async fn intended_start(shared: &Shared, ticket: u64) -> Instant {
     let now = Instant::now();
     let Some(rate) = shared.job.rate else { return now };
-    let due = shared.begin + Duration::from_secs_f64(ticket as f64 / rate);
+    let due = *shared.begin.get_or_init(|| now) + Duration::from_secs_f64(ticket as f64 / rate);
     if due > now {
         tokio::time::sleep_until(due.into()).await;
     }

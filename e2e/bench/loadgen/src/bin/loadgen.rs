@@ -168,11 +168,11 @@ impl Reading {
     }
 }
 
-/// Waits until all connections idle.
-fn until_held(load: &Load, options: &Options) -> Result<()> {
+/// Waits until all connections are open.
+fn until_open(load: &Load, options: &Options) -> Result<()> {
     let until = Instant::now() + OPENED_WITHIN;
-    while load.held() < options.concurrency as u64 {
-        ensure!(Instant::now() < until, "{} of {} connections are open", load.held(), options.concurrency);
+    while load.open() < options.concurrency as u64 {
+        ensure!(Instant::now() < until, "{} of {} connections are open", load.open(), options.concurrency);
         thread::sleep(Duration::from_millis(50));
     }
     Ok(())
@@ -183,8 +183,8 @@ fn measure(options: &Options, job: Job) -> Result<Report> {
     let load = Load::start(job, options.concurrency, options.threads);
     let mut after = None;
     if options.requests.is_none() {
-        if options.hold {
-            until_held(&load, options)?;
+        if options.hold || options.rate.is_some() {
+            until_open(&load, options)?;
         }
         thread::sleep(Duration::from_secs_f64(options.warmup));
         before = Reading::now(&options.pid);
@@ -193,7 +193,7 @@ fn measure(options: &Options, job: Job) -> Result<Report> {
         after = Some(Reading::now(&options.pid));
         load.stop();
     }
-    let held = load.held();
+    let held = if options.hold { load.open() } else { 0 };
     let measured = load.join()?;
     let after = after.unwrap_or_else(|| Reading::now(&options.pid));
     let seconds = after.at.duration_since(before.at).as_secs_f64();
