@@ -152,6 +152,7 @@ class Measurement:
             command += ["--pid", f"proxy={peer.process.pid}"]
         for attempt in range(3):
             result_file.unlink(missing_ok=True)
+            peer.forget_log()
             self.settle()
             subprocess.run(command, check=False)
             if not result_file.exists():

@@ -59,9 +59,12 @@ def growth(measurement):
                 if body <= 10 * 1024 * 1024:
                     size = ("--size", str(body))
                     measurement.load(peer, "growth", 0, 1500, 4, size, kind="growth", by="request", at=body)
-            for connections in CONSUMERS:
-                rate = ("--rate", str(CONSUMERS_RATE))
-                measurement.load(peer, "growth", 0, 1500, connections, rate, kind="growth", by="consumers", at=connections)
+    # One of its own, since the memory of ten thousand connections is not given back at once.
+    with measurement.peer("rivmesh") as peer:
+        peer.start()
+        for connections in (at for at in CONSUMERS for _ in range(number)):
+            rate = ("--rate", str(CONSUMERS_RATE))
+            measurement.load(peer, "growth", 0, 1500, connections, rate, kind="growth", by="consumers", at=connections)
     for cores in range(1, (os.cpu_count() or 1) + 1):
         with measurement.peer("rivmesh", threads=cores) as peer:
             peer.start()

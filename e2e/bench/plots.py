@@ -17,7 +17,7 @@ GROWTH = {
     "answer": "bytes of the answer",
     "request": "bytes of the request",
     "rows": "routes, and as many authorisations",
-    "one-set": "addresses in the one set of a contract",
+    "one-set": "addresses of the contract that is called, at one producer",
     "threads": "worker threads",
 }
 

@@ -58,12 +58,13 @@ def growth(results):
     records = results.of("growth")
     if not records:
         return []
-    lines = ["## How cost grows", "", "| by | at | CPU us for each call | p99 us | resident MiB |", "|---|---|---|---|---|"]
+    lines = ["## How cost grows", "", "| by | at | CPU us for each call | p99 us | resident MiB | failed calls |", "|---|---|---|---|---|---|"]
     for by, label in plots.GROWTH.items():
         for at in sorted({record["at"] for record in records if record["by"] == by}):
             found = [record["result"] for record in records if record["by"] == by and record["at"] == at]
             cells = [median([figure(result) for result in found]) for figure in (cpu_us, lambda r: r["p99_us"], rss_mib)]
-            lines.append(f"| {label} | {at} | {cells[0]:.1f} | {cells[1]:.0f} | {cells[2]:.0f} |")
+            failed = sum(result["errors"] for result in found)
+            lines.append(f"| {label} | {at} | {cells[0]:.1f} | {cells[1]:.0f} | {cells[2]:.0f} | {failed} |")
     return lines + [""]
 
 

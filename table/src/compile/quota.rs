@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use hashbrown::hash_map::EntryRef;
 use hashbrown::{HashMap, HashSet};
 
 use super::intake::{Body, Version};
@@ -61,7 +62,12 @@ impl Rows {
     /// Takes out a version that was added.
     pub(super) fn subtract(&mut self, version: &Version) {
         self.total -= rows(version);
-        *self.by_namespace.entry_ref(version.id.namespace.as_str()).or_default() -= rows(version);
+        if let EntryRef::Occupied(mut in_namespace) = self.by_namespace.entry_ref(version.id.namespace.as_str()) {
+            *in_namespace.get_mut() -= rows(version);
+            if *in_namespace.get() == 0 {
+                in_namespace.remove();
+            }
+        }
     }
 
     fn are_within(&self, limits: RowLimits) -> bool {

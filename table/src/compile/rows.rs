@@ -56,7 +56,7 @@ pub(super) struct Scratch {
 }
 
 impl RowSlot {
-    /// Gathers the slot anew; the shard, if there is anything in it.
+    /// Gathers the slot anew, whose former losses have been taken out; the shard, if there is anything in it.
     pub(super) fn gather(
         &mut self,
         versions: &Versions,
@@ -66,7 +66,6 @@ impl RowSlot {
     ) -> Option<Encoded> {
         self.contributions.retain(|contribution| versions.get(contribution.version).is_some());
         self.contributions.shrink_to(2 * self.contributions.len());
-        self.losses.clear();
         let mut draft = Draft::default();
         let mut claims = Vec::new();
         scratch.restart(names.interner.len(), versions.len());

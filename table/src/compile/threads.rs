@@ -1,39 +1,47 @@
-//! The same work on many things at a time, on as many threads as the machine has for us. What comes of it is in the order of
-//! the things, so that nothing tells afterwards how many threads there were.
+//! The same work on many things at a time, on a few threads. What comes of it is in the order of the things, so that nothing
+//! tells afterwards how many threads there were.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// What a thread takes at least: starting one costs more than doing less.
-const AT_LEAST: usize = 4;
+/// What is worth a thread: starting one costs more than doing less.
+const WORTH_ONE: usize = 4;
+/// Each thread needs memory of its own, and calls may want the other processors.
+const MOST: usize = 4;
 
-/// As many states as threads are worth having.
+/// A state for each thread that may work.
 pub(super) fn states<S: Default>() -> Vec<S> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    (0..threads).map(|_| S::default()).collect()
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (0..processors.min(MOST)).map(|_| S::default()).collect()
 }
 
-/// Does `work` on all things. Each thread works with a state of its own; there must be one.
+/// Does `work` on all things, on as many threads as there are states at most. There must be one.
 pub(super) fn side_by_side<T: Send, S: Send, R: Send>(
     things: Vec<T>,
     states: &mut [S],
     work: impl Fn(T, &mut S) -> R + Sync,
 ) -> Vec<R> {
-    let share = things.len().div_ceil(states.len()).max(AT_LEAST);
-    let mut things = things.into_iter();
-    let mut parts = states.iter_mut().map(|state| (things.by_ref().take(share).collect::<Vec<_>>(), state));
-    let Some(own) = parts.next() else { return Vec::new() };
-    let work = |(part, state): (Vec<T>, &mut S)| part.into_iter().map(|thing| work(thing, state)).collect::<Vec<_>>();
-    thread::scope(|scope| {
-        let others = parts.filter(|(part, _)| !part.is_empty()).map(|part| scope.spawn(|| work(part)));
-        let others: Vec<_> = others.collect();
-        let mut results = work(own);
-        for other in others {
-            results.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+    let helpers = things.len() / WORTH_ONE;
+    let queue = Mutex::new(things.into_iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work_off = |state: &mut S| -> Vec<(usize, R)> {
+        std::iter::from_fn(next).map(|(number, thing)| (number, work(thing, state))).collect()
+    };
+    let (own, others) = states.split_first_mut().expect("there is a state");
+    let mut done = thread::scope(|scope| {
+        let start = |state| thread::Builder::new().name("compile".to_owned()).spawn_scoped(scope, || work_off(state));
+        // Where the system has no thread for a helper, the others do its share.
+        let helpers: Vec<_> = others.iter_mut().take(helpers).filter_map(|state| start(state).ok()).collect();
+        let mut done = work_off(own);
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
-        results
-    })
+        done
+    });
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]
@@ -43,7 +51,7 @@ mod tests {
     #[test]
     fn results_are_in_order_however_many_threads_there_are() {
         for threads in [1, 2, 3, 16] {
-            for number in [0, 1, AT_LEAST, AT_LEAST + 1, 100] {
+            for number in [0, 1, WORTH_ONE, WORTH_ONE + 1, 100] {
                 let mut states = vec![0; threads];
                 let results = side_by_side((0..number).collect(), &mut states, |thing: usize, done: &mut usize| {
                     *done += 1;
@@ -51,8 +59,6 @@ mod tests {
                 });
                 assert_eq!(results, (0..number).map(|thing| thing * 2).collect::<Vec<_>>());
                 assert_eq!(states.iter().sum::<usize>(), number);
-                let share = number.div_ceil(threads).max(AT_LEAST);
-                assert!(states.iter().all(|done| *done <= share), "{states:?} of {number}");
             }
         }
     }

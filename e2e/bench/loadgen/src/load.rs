@@ -47,6 +47,14 @@ pub struct Job {
     pub limit: Option<u64>,
 }
 
+impl Job {
+    /// Requests fall due at a rate, for some time.
+    #[must_use]
+    pub fn is_open_loop(&self) -> bool {
+        self.rate.is_some() && self.limit.is_none()
+    }
+}
+
 /// What the workers saw while it was measured.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
@@ -180,7 +188,7 @@ async fn worker(shared: Arc<Shared>, seen: Rc<RefCell<Measured>>) {
     }
     let tls = Arc::new(tls);
     let mut connection = None;
-    if job.hold || job.rate.is_some() {
+    if job.hold || job.is_open_loop() {
         open(&shared, &tls, &mut connection).await;
         if let Some(connection) = &connection {
             note_handshake(&mut seen.borrow_mut(), connection, None);
@@ -235,6 +243,9 @@ async fn open(shared: &Shared, tls: &Arc<ClientConfig>, connection: &mut Option<
         let _one_of_few = shared.opening.acquire().await;
         let answer = timeout(job.timeout, request(job, tls, connection, &mut None)).await;
         if judge(job, &answer).is_none() {
+            if job.fresh || matches!(answer, Ok(Ok(reply)) if reply.close) {
+                *connection = None;
+            }
             shared.open.fetch_add(1, Relaxed);
             return;
         }

@@ -34,11 +34,7 @@ async fn the_api_server_is_down(world: &World) -> Result<()> {
     })
     .await?;
     world.cluster.start("kube-apiserver")?;
-    until("pods reach it again", RETURN, async || {
-        tokio::net::TcpStream::connect((service.as_str(), 443)).await?;
-        Ok(())
-    })
-    .await?;
+    until("pods reach it again", RETURN, async || answers(&service).await).await?;
     world.changes_are_programmed(RECOVERY).await?;
     world.region.until_pods(Half::Operator, operators.len(), RECOVERY).await?;
     pods_are_followed(world).await
@@ -56,21 +52,27 @@ async fn etcd_is_slow(world: &World) -> Result<()> {
     pods_are_followed(world).await
 }
 
-/// Waits until Kubernetes' own parts have found their way back too: from a pod that is changed now to a Service that leads
-/// there. Before that a pod that ends goes on being called, and the next cases would be judged by it.
+/// Whether a Service leads anywhere. What is sent before kube-proxy knows of it is lost, and a connection that once began so
+/// stays lost, so none is waited for.
+async fn answers(service: &str) -> Result<()> {
+    let connect = tokio::net::TcpStream::connect((service, 443));
+    Ok(tokio::time::timeout(Duration::from_secs(1), connect).await?.map(drop)?)
+}
+
+/// Waits until what makes endpoints of pods, and ways of endpoints, has found its way back too. Before that a pod that ends
+/// goes on being called, and the next cases would be judged by it.
 async fn pods_are_followed(world: &World) -> Result<()> {
     let region = &world.region;
     let pod = region.pod_names(Half::Dataplane).await?.pop().context("there are dataplanes")?;
+    // What an earlier case may have left that came to grief here.
+    region.kubectl(&["delete", "service", FOLLOWED, "--ignore-not-found"])?;
+    region.kubectl(&["label", "pods", "--all", &format!("{FOLLOWED}-")])?;
     let began = Instant::now();
     let (selector, port) = (format!("--selector={FOLLOWED}=yes"), "--target-port=8443");
     region.kubectl(&["expose", "pod", &pod, "--name", FOLLOWED, "--port=443", port, &selector])?;
     region.kubectl(&["label", "pod", &pod, &format!("{FOLLOWED}=yes")])?;
     let address = region.kubectl(&["get", "service", FOLLOWED, "-o", "jsonpath={.spec.clusterIP}"])?;
-    until("a changed pod is followed", RETURN, async || {
-        tokio::net::TcpStream::connect((address.as_str(), 443)).await?;
-        Ok(())
-    })
-    .await?;
+    until("a changed pod is followed", RETURN, async || answers(&address).await).await?;
     println!("      a changed pod was followed after {:.1?}", began.elapsed());
     region.kubectl(&["label", "pod", &pod, &format!("{FOLLOWED}-")])?;
     region.kubectl(&["delete", "service", FOLLOWED]).map(drop)

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::deletion::release;
-use super::release::{Half, Release, consumers_of, metric_of, restarts};
+use super::release::{Half, Release, consumers_of, metric_of, restarts, started};
 use super::world::World;
 use crate::objects::{self, route};
 use crate::suite::{Case, PATIENCE, cases, until};
@@ -30,18 +30,23 @@ async fn a_dataplane_is_killed(world: &World) -> Result<()> {
     let victim = pods.first().context("there are dataplanes")?;
     let (name, before) = (victim.name_any(), restarts(victim));
     let listener = consumers_of(victim)?;
+    ensure!(region.endpoints().await?.contains(&listener.ip()), "the Service does not lead to it");
     let outage = tokio::spawn(until_it_listens_again(listener));
     region.signal(Half::Dataplane, &name, "KILL")?;
     let taken_out = until_taken_out(region, listener.ip(), &outage).await?;
     let outage = outage.await??;
-    until("it is ready again", Duration::from_secs(60), async || {
+    let started = until("it is ready again", Duration::from_secs(60), async || {
         let pods = region.until_pods(Half::Dataplane, pods.len(), PATIENCE).await?;
         let pod = pods.iter().find(|pod| pod.name_any() == name).context("its pod goes on")?;
         ensure!(restarts(pod) > before, "it was not killed yet");
         ensure!(restarts(pod) == before + 1, "it did not come up at the first attempt");
-        Ok(())
+        started(pod)
     })
     .await?;
+    // How long the kubelet takes is its own business; from there on it is ours.
+    let listened =
+        (SystemTime::now() - outage.end.elapsed()).duration_since(UNIX_EPOCH)?.as_secs_f64() - started as f64;
+    ensure!(listened < 5.0, "it listened {listened:.1} s after it was started");
     let account = world.traffic().close_account().await?;
     let Losses { refused, broken } = account.losses()?;
     println!("      {account}");
@@ -80,7 +85,7 @@ async fn until_it_listens_again(listener: SocketAddr) -> Result<Range<Instant>> 
 /// When Kubernetes takes a pod's address out of the Service, unless its outage is over before that is seen.
 async fn until_taken_out<T>(region: &Release, pod: IpAddr, outage: &JoinHandle<T>) -> Result<Option<Instant>> {
     while !outage.is_finished() {
-        if !region.endpoints().await?.contains(&pod) {
+        if region.endpoints().await.is_ok_and(|known| !known.contains(&pod)) {
             return Ok(Some(Instant::now()));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

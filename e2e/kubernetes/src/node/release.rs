@@ -259,6 +259,14 @@ pub(crate) fn restarts(pod: &Pod) -> i32 {
     statuses.iter().map(|status| status.restart_count).sum()
 }
 
+/// When the pod's first container was started, in whole seconds since 1970.
+pub(crate) fn started(pod: &Pod) -> Result<i64> {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let running = statuses.first().and_then(|status| status.state.as_ref()?.running.as_ref());
+    let started = running.and_then(|running| running.started_at.as_ref()).context("it is not running")?;
+    Ok(started.0.as_second())
+}
+
 /// As Helm merges values: maps key by key, everything else whole.
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {

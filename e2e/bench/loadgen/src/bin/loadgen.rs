@@ -17,7 +17,7 @@ use rivmesh_loadgen::report::{Process, Report};
 use rivmesh_loadgen::{soap, tls};
 use rustls::pki_types::ServerName;
 
-/// How long it may take to open all the connections that are held.
+/// How long it may take to open all connections, where that comes first.
 const OPENED_WITHIN: Duration = Duration::from_secs(180);
 
 #[derive(Parser)]
