@@ -47,7 +47,7 @@ def threads(measurement):
 
 
 def growth(measurement):
-    """The cost of a call as connections, bodies, cores, rows and the set of one contract grow."""
+    """The cost of a call as connections, bodies, cores, rows and the addresses of one contract grow."""
     number = measurement.options.rounds
     with measurement.peer("rivmesh") as peer:
         peer.start()

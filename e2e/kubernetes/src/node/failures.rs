@@ -30,7 +30,11 @@ async fn a_dataplane_is_killed(world: &World) -> Result<()> {
     let victim = pods.first().context("there are dataplanes")?;
     let (name, before) = (victim.name_any(), restarts(victim));
     let listener = consumers_of(victim)?;
-    ensure!(region.endpoints().await?.contains(&listener.ip()), "the Service does not lead to it");
+    until("the Service leads to it", PATIENCE, async || {
+        ensure!(region.endpoints().await?.contains(&listener.ip()), "it does not");
+        Ok(())
+    })
+    .await?;
     let outage = tokio::spawn(until_it_listens_again(listener));
     region.signal(Half::Dataplane, &name, "KILL")?;
     let taken_out = until_taken_out(region, listener.ip(), &outage).await?;
