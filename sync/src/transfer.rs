@@ -85,11 +85,7 @@ impl Transfer {
             give_way();
             unpacked.insert(parcel.digest, self.unpack(parcel, current)?);
         }
-        let mut fetch = |digest| {
-            give_way();
-            unpacked.get(&digest).cloned()
-        };
-        let table = Table::assemble(&self.manifest, Some(current), &mut fetch);
+        let table = Table::assemble(&self.manifest, Some(current), &mut |digest| unpacked.get(&digest).cloned());
         table.map_err(|error| self.refuse(&error))
     }
 
@@ -97,12 +93,7 @@ impl Transfer {
         let refuse = |reason: String| Refusal { digest: self.digest, slot: Some(parcel.slot), row: None, reason };
         let base: Option<&[u8]> = parcel.based.then(|| current.shard(parcel.slot)).flatten().map(AsRef::as_ref);
         let length = self.manifest.slots.get(&parcel.slot).map_or(0, |shard| shard.len as usize);
-        let bytes = patch::unpack(&parcel.data, base, length).map_err(|error| refuse(error.to_string()))?;
-        let found = Digest::of(&bytes);
-        if found != parcel.digest {
-            return Err(refuse(format!("its bytes have the digest {found}, but the manifest says {}", parcel.digest)));
-        }
-        Ok(bytes.into())
+        patch::unpack(&parcel.data, base, length).map(Bytes::from).map_err(|error| refuse(error.to_string()))
     }
 
     fn refuse(&self, error: &TableError) -> Refusal {

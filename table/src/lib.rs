@@ -22,6 +22,7 @@ mod object;
 mod shown;
 mod slot;
 mod table;
+mod threads;
 mod trail;
 
 use std::ops::RangeInclusive;

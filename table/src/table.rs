@@ -13,7 +13,11 @@ use crate::codec::records::{Endpoints, Owner};
 use crate::codec::rows::RowShard;
 use crate::codec::settings::{ContractSettings, SettingsShard};
 use crate::slot::SlotContent;
-use crate::{Counts, Digest, Manifest, SlotId, UnknownFormat, contract_name, fold};
+use crate::threads::side_by_side;
+use crate::{Counts, Digest, Manifest, SlotId, SlotRef, UnknownFormat, contract_name, fold, threads};
+
+/// So many shards are worth a thread to read them: a whole table then, and not what a change leaves.
+const WORTH_A_THREAD: usize = 64;
 
 /// An immutable routing table.
 #[derive(Debug)]
@@ -99,7 +103,8 @@ impl Table {
     }
 
     /// Builds the table that `manifest` describes. Shards that `previous` holds in the same slot with the same digest
-    /// are re-used; all others are asked for by digest and verified: length, digest, content, place.
+    /// are re-used; all others are asked for by digest and verified: length, digest, content, place. Many are verified on a
+    /// few threads, each of which lets go of its processor after a shard for whoever waits for it.
     ///
     /// # Errors
     /// Names the first slot that is wrong, and its row and reason. Nothing is half built.
@@ -110,26 +115,19 @@ impl Table {
     ) -> Result<Self, TableError> {
         UnknownFormat::check(manifest.format)?;
         let mut shards: Vec<Option<Shard>> = SlotId::all().map(|_| None).collect();
-        let mut counts = Counts::default();
+        let mut fetched = Vec::new();
         for (&slot, expected) in &manifest.slots {
-            let shard = match previous.and_then(|previous| previous.held(slot, expected.digest)) {
-                Some(held) => held.clone(),
-                None => {
-                    let digest = expected.digest;
-                    let bytes = fetch(digest).ok_or(TableError::Missing { slot, digest })?;
-                    if bytes.len() != expected.len as usize {
-                        return Err(TableError::Length { slot, expected: expected.len, found: bytes.len() });
-                    }
-                    let found = Digest::of(&bytes);
-                    if found != digest {
-                        return Err(TableError::Digest { slot, expected: digest, found });
-                    }
-                    Shard::read(slot, bytes).map_err(|fault| TableError::Content { slot, fault })?
-                }
-            };
-            counts += shard.counts();
-            shards[slot.index()] = Some(shard);
+            match previous.and_then(|previous| previous.held(slot, expected.digest)) {
+                Some(held) => shards[slot.index()] = Some(held.clone()),
+                None => fetched.push((slot, expected, fetch(expected.digest))),
+            }
         }
+        let verify = |(slot, expected, bytes), (): &mut ()| (slot, Shard::verify(slot, expected, bytes));
+        for (slot, shard) in side_by_side(fetched, WORTH_A_THREAD, &mut threads::states(), verify) {
+            shards[slot.index()] = Some(shard?);
+        }
+        let mut counts = Counts::default();
+        shards.iter().flatten().for_each(|shard| counts += shard.counts());
         if counts != manifest.counts {
             return Err(TableError::Counts { expected: manifest.counts, found: counts });
         }
@@ -252,6 +250,20 @@ impl Table {
 }
 
 impl Shard {
+    /// The shard that a manifest expects in a slot, if that is what the bytes are.
+    fn verify(slot: SlotId, expected: &SlotRef, bytes: Option<Bytes>) -> Result<Self, TableError> {
+        let SlotRef { digest, len } = *expected;
+        let bytes = bytes.ok_or(TableError::Missing { slot, digest })?;
+        if bytes.len() != len as usize {
+            return Err(TableError::Length { slot, expected: len, found: bytes.len() });
+        }
+        let found = Digest::of(&bytes);
+        if found != digest {
+            return Err(TableError::Digest { slot, expected: digest, found });
+        }
+        Self::read(slot, bytes).map_err(|fault| TableError::Content { slot, fault })
+    }
+
     fn read(slot: SlotId, bytes: Bytes) -> Result<Self, Malformed> {
         Ok(match slot.content() {
             SlotContent::Rows => Self::Rows(Arc::new(RowShard::read(bytes, slot)?)),

@@ -8,7 +8,6 @@ mod quota;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod threads;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,14 +20,17 @@ use self::intake::{Body, Version};
 use self::intern::{Interner, Symbol};
 use self::quota::Rows;
 use self::rows::{Contribution, RowSlot, Scratch};
-use self::threads::side_by_side;
 use crate::slot::SlotContent;
+use crate::threads::{self, side_by_side};
 use crate::{
     Counts, DEFAULT_ADDRESS, Digest, Environment, HsaTree, InternalHosts, Manifest, Object, ObjectId, ROW_SLOTS,
     SlotId, SlotRef, fold,
 };
 
 pub use self::verdict::Verdict;
+
+/// So many shards are worth a thread to gather their rows.
+const WORTH_A_THREAD: usize = 4;
 
 /// What the compiler must know about the platform.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -230,7 +232,7 @@ impl Compiler {
         let dirty = std::mem::take(&mut self.dirty);
         let is_dirty = |(number, _): &(u16, &mut RowSlot)| dirty.contains(number);
         let slots: Vec<_> = (0..).zip(&mut self.slots).filter(is_dirty).map(|(_, slot)| slot).collect();
-        let gathered = side_by_side(slots, &mut self.scratch, gather);
+        let gathered = side_by_side(slots, WORTH_A_THREAD, &mut self.scratch, gather);
         for (number, (before, shard)) in dirty.into_iter().zip(gathered) {
             let slot = &self.slots[usize::from(number)];
             let is_new = |losses: &[rows::Loss], loss: &rows::Loss| losses.binary_search(loss).is_err();

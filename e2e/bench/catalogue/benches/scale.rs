@@ -36,10 +36,8 @@ fn main() {
         packed / 1000
     );
 
-    let start = Cpu::now();
-    let table = assemble(&hsa.manifest, None, &shards);
-    let seconds = start.seconds();
-    println!("table                        {} kB, assembled in {:.0} ms", table.size() / 1000, seconds * 1e3);
+    let (table, assembled) = assemble_all(&hsa.manifest, &shards);
+    println!("table                        {} kB, assembled in {assembled}", table.size() / 1000);
     look_up(&catalogue, &table, &mut random);
     changes(&mut compiler, &mut shards, table, one);
     drop((compiler, shards));
@@ -57,15 +55,9 @@ fn one_huge_set(rows: usize) {
     let Compilation { manifest, mut shards, .. } = compiler.compile();
     println!("full compilation             {:.2} s", start.seconds());
     let raw: usize = shards.values().map(Bytes::len).sum();
-    let start = Cpu::now();
-    let table = assemble(&manifest, None, &shards);
-    let seconds = start.seconds();
-    let (kb, ms) = (table.size() / 1000, seconds * 1e3);
-    println!(
-        "table                        {kb} kB, assembled in {ms:.0} ms; {} shards, {} kB",
-        shards.len(),
-        raw / 1000
-    );
+    let (table, assembled) = assemble_all(&manifest, &shards);
+    let (kb, raw) = (table.size() / 1000, raw / 1000);
+    println!("table                        {kb} kB, assembled in {assembled}; {} shards, {raw} kB", shards.len());
     let random = &mut Random(2);
     let addresses: Vec<&str> = table.routes().step_by(17).map(|row| row.address).collect();
     time_look_ups(&table, "any address of it", &mut || {
@@ -270,6 +262,14 @@ fn timer_nanos() -> u128 {
     let mut nanos: Vec<u128> = (0..10_000).map(|_| Instant::now().elapsed().as_nanos()).collect();
     nanos.sort_unstable();
     nanos[nanos.len() / 2]
+}
+
+/// A whole table, which a few threads assemble: how long it took, and how much of their time.
+fn assemble_all(manifest: &Manifest, shards: &BTreeMap<Digest, Bytes>) -> (Table, String) {
+    let (start, cpu) = (Instant::now(), Cpu::now());
+    let table = assemble(manifest, None, shards);
+    let (passed, spent) = (start.elapsed().as_secs_f64() * 1e3, cpu.seconds() * 1e3);
+    (table, format!("{passed:.0} ms ({spent:.0} ms of processor time)"))
 }
 
 fn assemble(manifest: &Manifest, previous: Option<&Table>, shards: &BTreeMap<Digest, Bytes>) -> Table {

@@ -88,6 +88,48 @@ impl Cluster {
         self.administrator.kubectl(arguments)
     }
 
+    /// Waits until the node runs pods of a namespace that was just made.
+    ///
+    /// # Errors
+    /// With what is known of why it does not.
+    pub(crate) fn runs_pods(&self) -> Result<()> {
+        let probe = "probe";
+        let inside = |arguments: &[&str]| self.kubectl(&[arguments, &["--namespace", probe]].concat());
+        self.kubectl(&["create", "namespace", probe])?;
+        inside(&["create", "deployment", "pause", "--image=localhost/pause:1", "--replicas=4"])?;
+        let run = inside(&["wait", "--for=condition=Available", "--timeout=60s", "deployment/pause"]);
+        run.with_context(|| self.story(probe))?;
+        self.kubectl(&["delete", "namespace", probe]).map(drop)
+    }
+
+    /// What is known of why the pods of a namespace do not run: what Kubernetes warns of, the pods, what else happened, and
+    /// what the daemons of the node complained of at last.
+    pub(crate) fn story(&self, namespace: &str) -> String {
+        let inside = |arguments: &[&str]| {
+            let said = self.kubectl(&[arguments, &["--namespace", namespace]].concat());
+            said.unwrap_or_else(|error| format!("{error:#}\n"))
+        };
+        let events = |kind| {
+            let kind = format!("--field-selector=type={kind}");
+            last(8, inside(&["get", "events", "--no-headers", "--sort-by=.lastTimestamp", &kind]).lines())
+        };
+        let warnings = events("Warning");
+        let pods = inside(&["get", "pods", "--output=wide"]);
+        let complaints =
+            ["kubelet", "containerd", "kube-controller-manager"].map(|part| self.complaints(part)).concat();
+        format!("warnings:\n{warnings}pods:\n{pods}{complaints}other events:\n{}", events("Normal"))
+    }
+
+    /// The last lines that a part wrote about what went wrong.
+    fn complaints(&self, part: &str) -> String {
+        let log = fs::read_to_string(self.processes.0.join("log").join(part).with_extension("log")).unwrap_or_default();
+        // As klog and as containerd write a level.
+        let is_complaint = |line: &&str| {
+            line.starts_with(['E', 'W', 'F']) || line.contains("level=error") || line.contains("level=warning")
+        };
+        format!("{part}:\n{}", last(6, log.lines().filter(is_complaint)))
+    }
+
     /// Gives images to the node.
     pub(crate) fn load(&self, images: &[PathBuf]) -> Result<()> {
         run(self.processes.script(&["load"]).args(images)).map(drop)
@@ -112,6 +154,13 @@ impl Cluster {
     pub(crate) fn join(&self, other: &Self) -> Result<()> {
         run(self.processes.script(&["peer"]).arg(&other.processes.0)).map(drop)
     }
+}
+
+/// The last of these lines, none of them very long.
+fn last<'t>(count: usize, lines: impl Iterator<Item = &'t str>) -> String {
+    let lines: Vec<_> = lines.collect();
+    let last = &lines[lines.len().saturating_sub(count)..];
+    last.iter().flat_map(|line| line.chars().take(300).chain(['\n'])).collect()
 }
 
 impl Processes {

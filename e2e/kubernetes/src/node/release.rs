@@ -130,17 +130,7 @@ impl Release {
         let arguments = ["upgrade", "--install", NAME, &chart, "--namespace", self.namespace, "--values", &file];
         let wait = ["--wait", "--timeout", "180s"];
         let result = self.cluster.administrator.helm(&[&arguments[..], &wait[..]].concat());
-        result.map(drop).with_context(|| self.story())
-    }
-
-    /// What its pods look like, for whoever has to find out why it is not ready.
-    fn story(&self) -> String {
-        let pods = self.cluster.kubectl(&["get", "pods", "-n", self.namespace, "-o", "wide"]);
-        let events = self.cluster.kubectl(&["get", "events", "-n", self.namespace, "--sort-by=.lastTimestamp"]);
-        let tail = |text: String| {
-            text.lines().rev().take(15).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
-        };
-        format!("{}\n{}", pods.unwrap_or_default(), tail(events.unwrap_or_default()))
+        result.map(drop).with_context(|| self.cluster.story(self.namespace))
     }
 
     /// Where consumers call: an address that this machine reaches.
@@ -187,7 +177,7 @@ impl Release {
             Ok(found)
         })
         .await
-        .with_context(|| self.story())
+        .with_context(|| self.cluster.story(self.namespace))
     }
 
     /// Sends a signal to the first process of a half's container in this pod.

@@ -51,6 +51,8 @@ pub(crate) async fn is_followed(administrator: &Administrator) -> Result<()> {
     let sections = sections(PAGE);
     let followed = reader.follows(&sections).await;
     if followed.is_err() {
+        let warnings = ["get", "events", "--namespace=rivmesh", "--field-selector=type=Warning"];
+        println!("      warnings:\n{}", administrator.kubectl(&warnings).unwrap_or_default());
         // Whatever there is to be removed.
         for (_, blocks) in sections.iter().filter(|(heading, _)| *heading == "Clean up") {
             for command in blocks.iter().flat_map(|block| block.lines()) {
