@@ -97,13 +97,17 @@ impl Transfer {
     }
 
     fn refuse(&self, error: &TableError) -> Refusal {
-        let (slot, row, reason) = match error {
-            TableError::Content { slot, fault } => (Some(*slot), fault.row, fault.to_string()),
+        let (slot, row) = match error {
+            TableError::Content { slot, fault } => (Some(*slot), fault.row),
             TableError::Missing { slot, .. } | TableError::Length { slot, .. } | TableError::Digest { slot, .. } => {
-                (Some(*slot), None, error.to_string())
+                (Some(*slot), None)
             }
-            TableError::Format(_) | TableError::Counts { .. } => (None, None, error.to_string()),
+            TableError::Format(_) | TableError::Counts { .. } => (None, None),
         };
+        let error = error.to_string();
+        // The refusal names the slot itself.
+        let place = slot.map_or_else(String::new, |slot| format!("slot {slot}: "));
+        let reason = error.strip_prefix(&place).unwrap_or(&error).to_owned();
         Refusal { digest: self.digest, slot, row, reason }
     }
 }

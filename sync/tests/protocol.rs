@@ -321,7 +321,8 @@ fn a_dataplane_refuses_whatever_is_not_what_the_digests_say() {
         let mut actions: Vec<Action> = all.flat_map(|shard| client.message(ship(shard), &table, START)).collect();
         let Some(Action::Assemble(transfer)) = actions.pop() else { panic!("{name}: {actions:?}") };
         let refusal = transfer.assemble(&table).expect_err(name);
-        assert!(refusal.slot.is_some(), "{name}: {refusal}");
+        let told = refusal.to_string();
+        assert!(refusal.slot.is_some() && told.matches("slot").count() == 1, "{name}: {told}");
         assert!(client.assembled(&Err(refusal)).is_some());
     }
 

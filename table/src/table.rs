@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::thread;
 
 use bytes::Bytes;
 use rivmesh_crds::Window;
@@ -16,7 +17,7 @@ use crate::slot::SlotContent;
 use crate::threads::side_by_side;
 use crate::{Counts, Digest, Manifest, SlotId, SlotRef, UnknownFormat, contract_name, fold, threads};
 
-/// So many shards are worth a thread to read them: a whole table then, and not what a change leaves.
+/// So many shards are worth a thread to read them.
 const WORTH_A_THREAD: usize = 64;
 
 /// An immutable routing table.
@@ -103,8 +104,8 @@ impl Table {
     }
 
     /// Builds the table that `manifest` describes. Shards that `previous` holds in the same slot with the same digest
-    /// are re-used; all others are asked for by digest and verified: length, digest, content, place. Many are verified on a
-    /// few threads, each of which lets go of its processor after a shard for whoever waits for it.
+    /// are re-used; all others are asked for by digest and verified: length, digest, content, place. A few threads share
+    /// the first table; for a later one, which is built beside calls, this thread lets go of its processor after each shard.
     ///
     /// # Errors
     /// Names the first slot that is wrong, and its row and reason. Nothing is half built.
@@ -122,8 +123,16 @@ impl Table {
                 None => fetched.push((slot, expected, fetch(expected.digest))),
             }
         }
-        let verify = |(slot, expected, bytes), (): &mut ()| (slot, Shard::verify(slot, expected, bytes));
-        for (slot, shard) in side_by_side(fetched, WORTH_A_THREAD, &mut threads::states(), verify) {
+        let is_first = previous.is_none_or(Self::is_empty);
+        let mut threads = if is_first { threads::states() } else { vec![()] };
+        let verify = |(slot, expected, bytes), (): &mut ()| {
+            if !is_first {
+                // A scheduler lets a thread that is not done go on for some three milliseconds, and calls wait as long.
+                thread::yield_now();
+            }
+            (slot, Shard::verify(slot, expected, bytes))
+        };
+        for (slot, shard) in side_by_side(fetched, WORTH_A_THREAD, &mut threads, verify) {
             shards[slot.index()] = Some(shard?);
         }
         let mut counts = Counts::default();

@@ -1,5 +1,5 @@
-//! The same work on many things at a time, on a few threads that stand behind everybody else's. What comes of it is in the
-//! order of the things, so that nothing tells afterwards how many threads there were.
+//! The same work on many things at a time, on a few threads. What comes of it is in the order of the things, so that nothing
+//! tells afterwards how many threads there were.
 
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -17,9 +17,6 @@ pub(crate) fn states<S: Default>() -> Vec<S> {
 
 /// Does `work` on all things, on as many threads as there are states at most. There must be one. So many things are `worth` a
 /// thread: starting one costs more than doing less.
-///
-/// Between two things a thread lets go of its processor for whoever waits for it: a scheduler lets a thread that is not done
-/// go on for some three milliseconds, and calls that come meanwhile would be as much later.
 pub(crate) fn side_by_side<T: Send, S: Send, R: Send>(
     things: Vec<T>,
     worth: usize,
@@ -30,11 +27,7 @@ pub(crate) fn side_by_side<T: Send, S: Send, R: Send>(
     let queue = Mutex::new(things.into_iter().enumerate());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work_off = |state: &mut S| -> Vec<(usize, R)> {
-        let work = |(number, thing)| {
-            thread::yield_now();
-            (number, work(thing, state))
-        };
-        std::iter::from_fn(next).map(work).collect()
+        std::iter::from_fn(next).map(|(number, thing)| (number, work(thing, state))).collect()
     };
     let (own, others) = states.split_first_mut().expect("there is a state");
     let mut done = thread::scope(|scope| {
@@ -53,7 +46,22 @@ pub(crate) fn side_by_side<T: Send, S: Send, R: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Barrier;
+
     use super::*;
+
+    #[test]
+    fn a_helpers_panic_is_the_callers() {
+        let (own, both) = (thread::current().id(), Barrier::new(2));
+        let work = |(), (): &mut ()| {
+            both.wait();
+            assert!(thread::current().id() == own, "of a helper");
+        };
+        let caught = catch_unwind(AssertUnwindSafe(|| side_by_side(vec![(), ()], 1, &mut [(), ()], work)));
+        let panic = caught.expect_err("the helper has one of two things");
+        assert_eq!(panic.downcast_ref(), Some(&"of a helper"));
+    }
 
     #[test]
     fn results_are_in_order_however_many_threads_there_are() {

@@ -122,6 +122,25 @@ fn what_is_missing_cut_or_changed_is_named() {
 }
 
 #[test]
+fn the_first_of_many_faults_is_named() {
+    let route = |number| HandmadeRoute {
+        contract: "urn:riv:a:GetXResponder:1".to_owned(),
+        address: format!("SE1-{number}"),
+        profile: "rivtabp21".to_owned(),
+        urls: vec!["https://a".to_owned()],
+        ..HandmadeRoute::default()
+    };
+    let (manifest, mut shards) = Handmade { routes: (0..2_000).map(route).collect(), ..Handmade::default() }.build();
+    let (first, second) = (SlotId::new(400).expect("a slot"), SlotId::new(900).expect("a slot"));
+    assert!(manifest.slots.len() > 500, "too few shards for several threads");
+    shards.remove(&manifest.slots[&second].digest);
+    let digest = manifest.slots[&first].digest;
+    shards.insert(digest, shards[&digest].slice(1..));
+    let found = assemble(&manifest, &shards).err();
+    assert!(matches!(found, Some(TableError::Length { slot, .. }) if slot == first), "{found:?}");
+}
+
+#[test]
 fn another_format_and_wrong_counts_are_refused() {
     let (mut manifest, shards) = built("https://a");
     for unknown in [OLDEST_FORMAT - 1, FORMAT + 1] {

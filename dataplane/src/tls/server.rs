@@ -94,8 +94,8 @@ impl ServerTls {
         rustls_config.alpn_protocols = vec![ALPN.to_vec()];
         rustls_config.ticketer = sessions.ticketer.clone();
         rustls_config.session_storage = sessions.store.clone();
-        // Each connection gives its client a ticket, so that one resumed later is followed by another. A second one costs
-        // each connection a tenth of a handshake that is resumed, for clients that open more than they close.
+        // With one ticket for each connection a client can resume as many as it has closed. A second would cost every
+        // connection a tenth of a resumed handshake, for clients that open more than they close.
         rustls_config.send_tls13_tickets = 1;
         let (config, min_version) = (Arc::new(rustls_config), config.min_version);
         Ok(Arc::new(Self { config, clients, identity, sessions, min_version }))

@@ -99,19 +99,19 @@ impl Cluster {
         inside(&["create", "deployment", "pause", "--image=localhost/pause:1", "--replicas=4"])?;
         let run = inside(&["wait", "--for=condition=Available", "--timeout=60s", "deployment/pause"]);
         run.with_context(|| self.story(probe))?;
-        self.kubectl(&["delete", "namespace", probe]).map(drop)
+        self.kubectl(&["delete", "namespace", probe, "--wait=false"]).map(drop)
     }
 
     /// What is known of why the pods of a namespace do not run: what Kubernetes warns of, the pods, what else happened, and
     /// what the daemons of the node complained of at last.
     pub(crate) fn story(&self, namespace: &str) -> String {
         let inside = |arguments: &[&str]| {
-            let said = self.kubectl(&[arguments, &["--namespace", namespace]].concat());
+            let said = self.kubectl(&[arguments, &["--namespace", namespace, "--request-timeout=10s"]].concat());
             said.unwrap_or_else(|error| format!("{error:#}\n"))
         };
         let events = |kind| {
             let kind = format!("--field-selector=type={kind}");
-            last(8, inside(&["get", "events", "--no-headers", "--sort-by=.lastTimestamp", &kind]).lines())
+            last(8, inside(&["get", "events", "--no-headers", "--sort-by=.metadata.creationTimestamp", &kind]).lines())
         };
         let warnings = events("Warning");
         let pods = inside(&["get", "pods", "--output=wide"]);
@@ -127,7 +127,7 @@ impl Cluster {
         let is_complaint = |line: &&str| {
             line.starts_with(['E', 'W', 'F']) || line.contains("level=error") || line.contains("level=warning")
         };
-        format!("{part}:\n{}", last(6, log.lines().filter(is_complaint)))
+        format!("{part}:\n{}", last(10, log.lines().filter(is_complaint)))
     }
 
     /// Gives images to the node.
@@ -160,7 +160,7 @@ impl Cluster {
 fn last<'t>(count: usize, lines: impl Iterator<Item = &'t str>) -> String {
     let lines: Vec<_> = lines.collect();
     let last = &lines[lines.len().saturating_sub(count)..];
-    last.iter().flat_map(|line| line.chars().take(300).chain(['\n'])).collect()
+    last.iter().flat_map(|line| line.chars().take(1000).chain(['\n'])).collect()
 }
 
 impl Processes {

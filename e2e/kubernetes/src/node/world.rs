@@ -43,7 +43,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// A cluster that has the images and is seen to run pods.
+    /// A cluster that has the images.
     async fn cluster(&self) -> Result<Cluster> {
         let cluster = Cluster::up(FIRST, &self.programs, &self.directory).await?;
         cluster.load(&Self::images_of(&self.images)?)?;
@@ -51,7 +51,6 @@ impl Parts {
         if let Some(earlier) = &self.earlier {
             cluster.load(&Self::images_of(&earlier.join("images"))?)?;
         }
-        cluster.runs_pods()?;
         Ok(cluster)
     }
 
@@ -82,14 +81,15 @@ impl World {
         let pki = Pki::create(&parts.directory.join("pki"))?;
         pki.issue_server(SERVER, &[FIRST.node(), SECOND.node()])?;
         pki.issue_server(PRODUCER, &[FIRST.host(), SECOND.host()])?;
-        let cluster = match parts.cluster().await {
-            Ok(cluster) => Rc::new(cluster),
-            // A machine's Kubernetes that runs no pod at all, not even one of its own, says nothing about ours.
-            Err(error) => {
-                println!("      this cluster is of no use and is started anew: {error:#}");
-                Rc::new(parts.cluster().await?)
-            }
-        };
+        let mut cluster = parts.cluster().await?;
+        // A Kubernetes that runs nobody's pods says nothing about ours.
+        if let Err(error) = cluster.runs_pods() {
+            println!("      this cluster runs no pods of a new namespace, and is started anew: {error:#}");
+            drop(cluster);
+            cluster = parts.cluster().await?;
+            cluster.runs_pods()?;
+        }
+        let cluster = Rc::new(cluster);
         let one = Producer::start("one", FIRST.host(), pki.directory(), PRODUCER).await?;
         let two = Producer::start("two", FIRST.host(), pki.directory(), PRODUCER).await?;
         let certificates = Certificates { pki: pki.directory().to_owned(), server: SERVER, client: "platform-client" };

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use rivmesh_catalogue::{Catalogue, Random};
 use rivmesh_table::{Compilation, CompileOptions, Compiler, Object, Query, RouteRow, Switches, Table};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Large enough for every sort of object, small enough for a simulated processor.
 const ROWS: usize = 10_000;
@@ -33,6 +34,7 @@ enum Work {
 
 fn main() {
     let Options { work, times } = Options::parse();
+    keep_to_one_processor();
     let random = &mut Random(1);
     let catalogue = Catalogue::new(random, ADDRESSES);
     let mut objects = catalogue.service_contracts(random);
@@ -48,6 +50,14 @@ fn main() {
             Work::LookUp => look_up(&catalogue, &table, &routes),
         }
     }
+}
+
+/// With several, threads would be started, and how many is the machine's matter.
+fn keep_to_one_processor() {
+    let allowed = sched_getaffinity(None).expect("the system tells");
+    let mut one = CpuSet::new();
+    one.set((0..CpuSet::MAX_CPU).find(|number| allowed.is_set(*number)).expect("it runs on one"));
+    sched_setaffinity(None, &one).expect("it is one of those that are allowed");
 }
 
 fn compile(objects: &[Object]) -> Compilation {
