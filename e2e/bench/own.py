@@ -56,9 +56,8 @@ def growth(measurement):
                 measurement.load(peer, "growth", 0, 1500, connections, [], kind="growth", by="connections", at=connections)
             for body in BODIES:
                 measurement.load(peer, "growth", 0, body, 4, [], kind="growth", by="answer", at=body)
-                if body <= 10 * 1024 * 1024:
-                    size = ("--size", str(body))
-                    measurement.load(peer, "growth", 0, 1500, 4, size, kind="growth", by="request", at=body)
+                size = ("--size", str(body))
+                measurement.load(peer, "growth", 0, 1500, 4, size, kind="growth", by="request", at=body)
     # One of its own, since the memory of ten thousand connections is not given back at once.
     with measurement.peer("rivmesh") as peer:
         peer.start()
