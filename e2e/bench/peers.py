@@ -80,8 +80,8 @@ class Peer:
     def launch(self, *more):
         path = os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin"
         pin = ["taskset", "-c", str(PROXY_CORE)] if self.pinned else []
-        begin = time.monotonic()
         self.forget_log()
+        begin = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*pin, *self.command("cmd"), *more], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.work,
