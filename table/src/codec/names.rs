@@ -44,15 +44,15 @@ impl Texts {
         let text = input.stretch(section, total)?;
         let all = std::str::from_utf8(&bytes[text.start..text.start + text.len])
             .map_err(|_| Malformed::section(section, "is not UTF-8"))?;
-        let mut last = None;
-        for row in 0..len {
-            let Some(string) = all.get(ends.range(bytes, row)) else {
+        let (mut start, mut last) = (0, None);
+        for (row, end) in ends.iter(bytes).enumerate() {
+            let Some(string) = all.get(start..end) else {
                 return Err(Malformed::row(section, row, "cuts a character in two"));
             };
             if last.is_some_and(|last| !ascending(last, string)) {
                 return Err(Malformed::row(section, row, "is out of order"));
             }
-            last = Some(string);
+            (start, last) = (end, Some(string));
         }
         Ok(Self { ends, text })
     }

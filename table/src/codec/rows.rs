@@ -72,10 +72,13 @@ impl RowShard {
 
     fn check_order(&self) -> Result<(), Malformed> {
         let ascending = |rows: Range<usize>, section, key: &dyn Fn(usize) -> [usize; 3]| {
-            for row in rows.start + 1..rows.end {
-                if key(row - 1) >= key(row) {
+            let mut last = None;
+            for row in rows {
+                let this = key(row);
+                if last.is_some_and(|last| last >= this) {
                     return Err(Malformed::row(section, row, "is out of order"));
                 }
+                last = Some(this);
             }
             Ok(())
         };
