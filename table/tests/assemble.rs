@@ -198,6 +198,8 @@ fn rows_out_of_order_and_groups_that_overlap_are_refused() {
     let consumers = bytes.len() - 16;
     let error = refusal(consumers, [0, 0, 1, 0, 2, 0], [1, 0, 0, 0, 2, 0]);
     assert_eq!(error, format!("slot {slot}: authorizations, row 1: is out of order"));
+    let error = refusal(consumers, [0, 0, 1, 0, 2, 0], [0, 0, 2, 0, 1, 0]);
+    assert_eq!(error, format!("slot {slot}: authorizations, row 2: is out of order"));
     let error = refusal(consumers, [0, 0, 1, 0, 2, 0], [0, 0, 1, 0, 3, 0]);
     assert_eq!(error, format!("slot {slot}: authorizations, row 2: points past the end"));
     let ends = bytes.len() - 24 - 6;
@@ -205,6 +207,11 @@ fn rows_out_of_order_and_groups_that_overlap_are_refused() {
     assert_eq!(error, format!("slot {slot}: authorizations, row 1: ends before it begins"));
     let error = refusal(ends, [0, 0, 3, 0, 4, 0], [0, 0, 3, 0, 3, 0]);
     assert_eq!(error, format!("slot {slot}: authorizations: the groups do not fill the rows"));
+    let names = bytes.windows(16).position(|bytes| bytes == b"SE1-AAABSE1-AAAC").expect("neighbours in order");
+    let error = refusal(names + 10, *b"1-AAAC", *b"1-AAAB");
+    assert_eq!(error, format!("slot {slot}: addresses, row 2: is out of order"));
+    let error = refusal(names + 6, *b"ABSE1-", *b"A\xc3\xa5E1-");
+    assert_eq!(error, format!("slot {slot}: addresses, row 1: cuts a character in two"));
 }
 
 #[test]
@@ -287,4 +294,15 @@ fn more_names_than_an_index_holds_are_found_too() {
     for stranger in ["", "SE8", "SE9-0000", "SE9-70000", "SE9-99999"] {
         assert!(!is_authorized(stranger), "{stranger}");
     }
+
+    // A column of so many names has four bytes for each row; the one of two for each row's grant ends the shard.
+    let slot = slot_of(&manifest, SlotContent::Rows);
+    let mut bytes = shards[&manifest.slots[&slot].digest].to_vec();
+    let last = bytes.len() - 2 * consumers.len() - 4;
+    assert_eq!(bytes[last..last + 4], 69_999u32.to_le_bytes(), "the shard is laid out differently: correct the test");
+    bytes[last..last + 4].copy_from_slice(&70_000u32.to_le_bytes());
+    let (mut manifest, mut shards) = (manifest.clone(), shards.clone());
+    replace(&mut manifest, &mut shards, slot, bytes);
+    let error = assemble(&manifest, &shards).expect_err("there is no such name").to_string();
+    assert_eq!(error, format!("slot {slot}: authorizations, row 69999: points past the end"));
 }

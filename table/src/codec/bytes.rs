@@ -154,11 +154,12 @@ impl<'b> Reader<'b> {
         let Stretch { start, .. } = self.stretch(section, bytes)?;
         let column = Column { start, len, width };
         // Nearly all columns are right, and the greatest of all numbers is found many at a time.
-        if column.greatest(self.all).is_none_or(|greatest| greatest < limit) {
-            return Ok(column);
+        if column.greatest(self.all).is_some_and(|greatest| greatest >= limit)
+            && let Some(row) = column.iter(self.all).position(|value| value >= limit)
+        {
+            return Err(Malformed::row(section, row, "points past the end"));
         }
-        let row = column.iter(self.all).position(|value| value >= limit).unwrap_or_default();
-        Err(Malformed::row(section, row, "points past the end"))
+        Ok(column)
     }
 
     /// A column of `len` running ends of groups that together fill `total` rows, verified.
