@@ -31,10 +31,10 @@ pub(crate) struct Options {
     /// A few minutes: fewer kinds of work and shorter runs. Enough to see a regression, not to publish.
     #[arg(long)]
     quick: bool,
-    /// Keep the report as docs/performance/<today>-NAME.md, with its figures and plots beside it.
+    /// Keep the report in docs/performance as <today>-NAME, with its figures and plots.
     #[arg(long, value_name = "NAME")]
     record: Option<String>,
-    /// Measure only these kinds of work (comma list; e2e/bench/README.md names them).
+    /// Measure only these kinds of work (comma list; e2e/bench/workloads.py names them).
     #[arg(long)]
     workloads: Option<String>,
 }

@@ -45,7 +45,8 @@ enum Command {
         /// Only cases whose name contains this text.
         filter: Option<String>,
     },
-    /// Measure the proxy beside nginx and HAProxy, interleaved in one run; or how long a change takes to be routed.
+    /// Measure the proxy beside nginx, HAProxy and Envoy, interleaved in one run; or how long a change takes to be routed;
+    /// or count instructions.
     Bench(bench::Options),
     /// Render the charts with every set of values in charts/testdata and judge what comes out.
     Charts {
