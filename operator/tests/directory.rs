@@ -282,10 +282,24 @@ fn a_directory_that_goes_away_takes_nothing_with_it() {
     fs::rename(world.root.path(), &away).expect("moved");
     let told = world.settle();
     assert!(told.changes.is_empty());
-    assert!(told.problems[0].contains("the directory cannot be read"), "{told:?}");
+    assert!(told.problems[0].contains("cannot be read"), "{told:?}");
     fs::rename(&away, world.root.path()).expect("moved back");
     let told = world.settle();
     assert_eq!((told.changes, told.problems), (vec![], vec![]));
+}
+
+#[test]
+fn a_manifest_that_cannot_be_looked_at_is_not_deleted() {
+    let mut world = World::new(&[("a.yaml", &contract("a", "1s")), ("b.yaml", &contract("b", "1s"))]);
+    world.settle();
+    fs::remove_file(world.path("a.yaml")).expect("removed");
+    symlink("a.yaml", world.path("a.yaml")).expect("a link that leads to itself");
+    let told = world.settle();
+    assert!(told.changes.is_empty(), "{told:?}");
+    assert!(told.problems[0].starts_with("a.yaml: cannot be read"), "{told:?}");
+    fs::remove_file(world.path("a.yaml")).expect("removed");
+    let told = world.settle();
+    assert_eq!((told.changes, told.problems), (vec!["-ServiceContract default/a".to_owned()], vec![]));
 }
 
 #[test]
@@ -293,7 +307,7 @@ fn nothing_is_told_before_the_first_complete_read() {
     let mut directory = Directory::new("/does/not/exist", Vec::new());
     assert!(directory.look(Duration::ZERO).is_none());
     let obstacle = directory.obstacle().expect("there is one");
-    assert!(obstacle.to_string().contains("/does/not/exist: the directory cannot be read"), "{obstacle}");
+    assert!(obstacle.to_string().contains("/does/not/exist: cannot be read"), "{obstacle}");
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl Directory {
     fn problems(&self) -> Vec<Problem> {
         let directories = self.unreadable.iter().map(|(name, reason)| {
             let file = if name.is_empty() { self.root.display().to_string() } else { name.clone() };
-            let reason = format!("the directory cannot be read: {reason}; what it held stays in use");
+            let reason = format!("cannot be read: {reason}; what it held stays in use");
             Problem { file, line: None, object: None, reason }
         });
         let faults = self.files.iter().flat_map(|(name, file)| {

@@ -3,7 +3,7 @@
 //! another in its place, is neither read half nor taken for deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -59,15 +59,16 @@ impl From<&Metadata> for Fingerprint {
 pub(crate) struct Listing {
     /// The files with the ending of a manifest, by path relative to the directory.
     pub(crate) files: BTreeMap<String, Fingerprint>,
-    /// Directories that could not be read, relative to the directory, and why. What lies in them is unknown.
+    /// Directories and manifests that could not be looked at, relative to the directory, and why. What lies there is unknown.
     pub(crate) unreadable: BTreeMap<String, String>,
 }
 
 impl Listing {
     /// Whether nothing can be said about this path.
     pub(crate) fn is_unknown(&self, path: &str) -> bool {
-        self.unreadable.keys().any(|directory| {
-            directory.is_empty() || path.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        self.unreadable.keys().any(|unknown| {
+            let below = path.strip_prefix(unknown.as_str());
+            unknown.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 }
@@ -114,12 +115,21 @@ fn walk(path: &Path, name: &str, above: &mut BTreeSet<(u64, u64)>, listing: &mut
             Ok(metadata) if metadata.is_file() && is_manifest(&path) => {
                 listing.files.insert(below, Fingerprint::from(&metadata));
             }
+            // It is there and may not be looked at: neither a lost right nor a failing disk deletes a route.
+            Err(error) if error.kind() != io::ErrorKind::NotFound && may_matter(&entry) => {
+                listing.unreadable.insert(below, error.to_string());
+            }
             // Gone since it was listed, a link that leads nowhere, or nothing of ours.
             _ => {}
         }
     }
     above.remove(&identity);
     entries.map(drop)
+}
+
+/// Whether an entry of which no more is known is a manifest or a directory by all appearances.
+fn may_matter(entry: &DirEntry) -> bool {
+    is_manifest(&entry.path()) || entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
 fn is_manifest(path: &Path) -> bool {
@@ -237,7 +247,7 @@ mod tests {
         let mut listing = list(Path::new("/does/not/exist"));
         assert!(listing.is_unknown("a.yaml"));
         listing.unreadable = BTreeMap::from([("sub".to_owned(), String::new())]);
-        assert!(listing.is_unknown("sub/a.yaml") && !listing.is_unknown("sub.yaml"));
+        assert!(listing.is_unknown("sub/a.yaml") && listing.is_unknown("sub") && !listing.is_unknown("sub.yaml"));
     }
 
     #[test]
