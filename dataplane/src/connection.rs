@@ -211,14 +211,18 @@ impl<'a> Connection<'a> {
             };
             match call::serve(&context, &mut self.conn, &mut self.clocks, head).await {
                 After::KeepAlive => {}
-                after => return after,
+                After::Close => return After::Close,
+                After::Cut => {
+                    self.conn.break_off();
+                    return After::Cut;
+                }
             }
         }
     }
 
     /// The head of the next request, or what becomes of the connection when none comes.
     async fn next_head(&mut self) -> Result<RequestHead, After> {
-        let mut head_due = None;
+        let (mut head_due, mut idle_until) = (None, None);
         loop {
             let limits = &self.settings.platform.limits;
             match parse_request(&mut self.conn.input, limits.head_bytes, limits.header_count) {
@@ -235,8 +239,10 @@ impl<'a> Connection<'a> {
                 if now >= self.stands_until {
                     self.stands_until = end_of(self.standing);
                 }
+                // Line ends between requests are no sign of life.
+                let idle_until = *idle_until.get_or_insert(now + timeouts.keep_alive);
                 // Not its age: whoever is just writing the next request would lose it. That one is answered, and closes.
-                (now + timeouts.keep_alive).min(self.stands_until)
+                idle_until.min(self.stands_until)
             } else {
                 *head_due.get_or_insert_with(|| Instant::now() + timeouts.head)
             };
@@ -289,7 +295,13 @@ impl<'a> Connection<'a> {
 
     /// Whether the peer's certificate is still good: in time, not revoked, and of an authority that is still trusted.
     fn still_stands(&mut self) -> bool {
-        let (Some(server), Some(standing)) = (&self.listener.tls, &self.standing) else { return true };
+        let Some(server) = &self.listener.tls else { return true };
+        let Some(standing) = &self.standing else {
+            let error = "the connection was opened before its listener asked for certificates".to_owned();
+            let refused = Refused { reason: Some("no-certificate"), refusal: None, error };
+            report(self.worker, &self.metrics, &self.origin.listener, self.origin.peer, &refused);
+            return false;
+        };
         match server.clients.renew(standing, certificates(&self.conn), UnixTime::now()) {
             Ok(same) if same == *standing => true,
             Ok(renewed) => {

@@ -6,7 +6,7 @@ use crate::connection;
 use crate::control::Shared;
 use crate::telemetry::log::Lane;
 use crate::telemetry::metrics::ProducerMetrics;
-use crate::upstream::{Endpoint, Pool};
+use crate::upstream::{Endpoint, Pool, Resolver};
 use hashbrown::HashMap;
 use std::cell::RefCell;
 use std::io;
@@ -31,6 +31,7 @@ pub(crate) struct Worker {
     /// Where its calls are logged.
     pub log: Lane,
     pub pool: Pool,
+    pub resolver: Resolver,
     endpoints: RefCell<HashMap<String, Callable>>,
 }
 
@@ -101,7 +102,8 @@ pub(crate) fn start(index: usize, shared: Arc<Shared>) -> io::Result<(Handle, Jo
 
 async fn run(shared: Arc<Shared>, mut accepted: UnboundedReceiver<Accepted>, open: Arc<AtomicUsize>) {
     let log = shared.log.lane(shared.settings.load().platform.workers);
-    let worker = Rc::new(Worker { shared, log, pool: Pool::default(), endpoints: RefCell::default() });
+    let (pool, resolver) = (Pool::default(), Resolver::default());
+    let worker = Rc::new(Worker { shared, log, pool, resolver, endpoints: RefCell::default() });
     let sweeper = tokio::task::spawn_local(sweep(worker.clone()));
     let tasks = tokio_util::task::TaskTracker::new();
     while let Some(Accepted { tcp, peer, listener }) = accepted.recv().await {

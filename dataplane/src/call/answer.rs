@@ -30,7 +30,7 @@ pub(super) async fn send(
             record.outcome = Outcome::ConsumerAborted;
             return After::Cut;
         }
-        Failure::BrokeOff { cause } => {
+        Failure::BrokeOff { cause, .. } => {
             record.outcome = Outcome::ProducerBrokeOff { cause };
             return After::Cut;
         }

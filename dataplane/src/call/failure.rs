@@ -15,7 +15,7 @@ pub(crate) enum Failure {
     /// Nobody is left to answer.
     ConsumerGone,
     /// The answer had begun and cannot be completed: the connection is cut, so that nobody takes it for whole.
-    BrokeOff { cause: String },
+    BrokeOff { kind: ProducerFailure, cause: String },
 }
 
 impl Failure {
@@ -66,7 +66,7 @@ impl Failure {
     pub(crate) fn after_answer_began(error: ExchangeError) -> Self {
         match error {
             ExchangeError::ConsumerGone | ExchangeError::ConsumerStalled => Self::ConsumerGone,
-            other => Self::BrokeOff { cause: other.to_string() },
+            other => Self::BrokeOff { kind: producer_failure(&other), cause: other.to_string() },
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::telemetry::record::{CallRecord, Outcome};
 use crate::upstream::{ConnectError, Endpoint, Permit, PoolKey, ProducerConn, connect};
 use crate::worker::Callable;
 use bytes::{Bytes, BytesMut};
-use rivmesh_rivta::encoding::Encoding;
+use rivmesh_rivta::encoding::{self, Encoding};
 use rivmesh_rivta::transcoder::Transcoder;
 use rivmesh_rivta::{Fault, FaultScanner, FaultStep, rewrite};
 use std::future::poll_fn;
@@ -173,7 +173,7 @@ fn count_failure(line: &Line) -> Arc<Endpoint> {
 
 /// Counts a failure that was the producer's.
 fn count(metrics: &ProducerMetrics, failure: Failure) -> Failure {
-    if let Failure::Fault { producer: Some(kind), .. } = &failure {
+    if let Failure::Fault { producer: Some(kind), .. } | Failure::BrokeOff { kind, .. } = &failure {
         metrics.failed(*kind);
     }
     failure
@@ -244,7 +244,7 @@ async fn open_line(
             metrics.connection_reused();
             return Ok(Line { producer, key, endpoint, metrics, _place: place, _counted: counted });
         }
-        match connect(&endpoint, tls, settings.platform.timeouts.connect).await {
+        match connect(&endpoint, tls, &worker.resolver, settings.platform.timeouts.connect).await {
             Ok(conn) => {
                 endpoint.unskip();
                 let producer = ProducerConn { conn, _counted: metrics.connection_opened() };
@@ -253,6 +253,7 @@ async fn open_line(
             Err(error) => {
                 endpoint.skip(settings.platform.timeouts.skip_refused);
                 let kind = match error {
+                    ConnectError::Lookup(_) => ProducerFailure::Name,
                     ConnectError::Tcp(_) => ProducerFailure::Connect,
                     ConnectError::TimedOut(_) => ProducerFailure::ConnectTimeout,
                     ConnectError::Tls(_) | ConnectError::Expired | ConnectError::Name => ProducerFailure::Tls,
@@ -321,7 +322,7 @@ async fn relay(
     record.producer_duration = Some(producer_duration);
     record.status = status;
 
-    let back = Back::of(&answer, outgoing.encoding);
+    let back = Back::of(&answer, &prefix, outgoing.encoding);
     let framing = if back.recode.is_untouched() { answer.framing } else { Framing::Chunked };
     // HTTP/1.0 knows no chunks: only the close tells where a body of unknown length ends.
     let unframed = call.head.http10 && !matches!(framing, Framing::Length(_));
@@ -334,10 +335,17 @@ async fn relay(
         http10: call.head.http10,
         content_type: back.content_type.as_deref(),
     };
-    let encoder = write_answer_head(&mut exchange.consumer.output, prefix.len(), &answer, framing, &returned);
+    let output = &mut exchange.consumer.output;
+    let before = output.len();
+    let encoder = write_answer_head(output, prefix.len(), &answer, framing, &returned);
     pump.convert(back.recode);
     pump.send_as(encoder);
-    pump.push(&prefix, &mut exchange.consumer.output).map_err(|e| Failure::BrokeOff { cause: e.to_string() })?;
+    if let Err(error) = pump.push(&prefix, output) {
+        // Nothing of it has left.
+        output.truncate(before);
+        let why = format!("its answer has {error}");
+        return Err(Failure::producer(url, ProducerFailure::BadAnswer, why, Some(answer.status)));
+    }
     let relayed = exchange.relay_answer(&mut pump).await;
     record.bytes_out = pump.moved();
     relayed.map_err(Failure::after_answer_began)?;
@@ -383,13 +391,19 @@ struct Back {
 }
 
 impl Back {
-    fn of(answer: &ResponseHead, encoding: Encoding) -> Self {
+    /// Of an answer that begins with `prefix`, to a request in `encoding`.
+    fn of(answer: &ResponseHead, prefix: &[u8], encoding: Encoding) -> Self {
         let content_type = answer.fields.first("content-type").unwrap_or(b"text/xml");
         let is_package = content_type.len() >= 9 && content_type[..9].eq_ignore_ascii_case(b"multipart");
+        let untouched = Self { recode: Recode::Untouched, content_type: None };
         if encoding.is_utf8() || is_package {
-            return Self { recode: Recode::Untouched, content_type: None };
+            return untouched;
         }
-        let transcoder = Transcoder::new(Encoding::UTF_8, encoding);
+        let own = encoding::detect(Some(content_type), prefix, true).unwrap_or(Encoding::UTF_8);
+        if own == encoding {
+            return untouched;
+        }
+        let transcoder = Transcoder::new(own, encoding);
         Self {
             recode: Recode::Converted(Box::new(transcoder)),
             content_type: Some(format!("text/xml; charset={}", encoding.label())),

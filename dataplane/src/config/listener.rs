@@ -157,6 +157,13 @@ impl Listener {
                 })
     }
 
+    /// The files that it names, in no particular order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        self.clone().for_each_path(&mut |file| files.push(std::mem::take(file)));
+        files
+    }
+
     pub(super) fn warnings(&self) -> Vec<String> {
         let carried = match &self.kind {
             ListenerKind::CertificateHeader { carried, .. } => Some(&carried.clients),

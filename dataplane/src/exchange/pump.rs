@@ -113,6 +113,10 @@ impl Pump {
 
     /// Goes back to where nothing had been sent; only of use when the whole body had been taken before that.
     pub(crate) fn rewind(&mut self) {
+        if self.ended {
+            // The text has ended, which a decoder is told once, and all of it was converted before.
+            self.recode = Recode::Untouched;
+        }
         self.ended = false;
         self.finished = false;
     }

@@ -125,6 +125,15 @@ impl Conn {
         }
     }
 
+    /// Has the connection break when it is dropped, so that nobody takes what was sent for whole: TCP ends with a reset. TLS
+    /// lacks its close_notify then, which says the same.
+    pub fn break_off(&self) {
+        if let Transport::Plain(tcp) = &self.transport {
+            // Where it cannot be set, the framing is all that tells.
+            let _ = tcp.set_zero_linger();
+        }
+    }
+
     /// Whether everything produced has left.
     pub fn is_drained(&self) -> bool {
         self.output.is_empty() && !self.needs_flush

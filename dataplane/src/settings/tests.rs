@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::*;
+use crate::tls::Reason;
 use crate::tls::testing::*;
 
 const YAML: &str = "
@@ -202,6 +203,32 @@ fn what_needs_a_restart_is_told_and_waits() {
     assert_eq!(renamed.reload(&house.path()).unwrap().unwrap().pending_restart.len(), 4);
     house.pki.write("platform.yaml", YAML);
     assert_eq!(renamed.reload(&house.path()).unwrap().unwrap().pending_restart, Vec::<String>::new());
+}
+
+#[test]
+fn who_is_revoked_is_revoked_on_a_listener_that_is_gone_from_the_file_too() {
+    let house = House::new();
+    let first = "crls: [ca.crl]}\n- name: ingress";
+    house.pki.crl("own.crl", &house.ca, 1, 10, &[]);
+    house.yaml(first, "crls: [own.crl]}\n- name: ingress");
+    let before = house.load();
+    house.yaml("name: consumers", "name: renamed");
+    let renamed = before.reload(&house.path()).unwrap().expect("a listener is gone");
+    let chain = CertificateDer::pem_file_iter(house.pki.path("client.crt")).unwrap().map(Result::unwrap);
+    let chain: Vec<_> = chain.collect();
+    let judge = |settings: &Settings| {
+        let listener = settings.listener("consumers").expect("it is served until a restart");
+        listener.tls.as_ref().expect("it has TLS").recheck(&chain, house.clock.now()).map(drop)
+    };
+    judge(&renamed).expect("nobody is revoked");
+
+    house.pki.crl("own.crl", &house.ca, 2, 20, &[2]);
+    let revoked = renamed.reload(&house.path()).unwrap().expect("its list has changed");
+    assert_eq!(judge(&revoked).expect_err("it is revoked").reason, Reason::Revoked);
+    std::fs::remove_file(house.pki.path("own.crl")).unwrap();
+    house.yaml("name: consumers", "name: another");
+    let without = revoked.reload(&house.path()).unwrap().expect("another name");
+    assert_eq!(judge(&without).expect_err("what was known stays known").reason, Reason::Revoked);
 }
 
 #[tokio::test]

@@ -146,6 +146,7 @@ impl Folders {
 /// cannot be used yet, those are waited for too.
 fn folders_of(path: &Path, settings: &Settings) -> BTreeSet<PathBuf> {
     let mut files = settings.platform.files();
+    files.extend(settings.listeners.iter().flat_map(|listener| listener.config.files()));
     files.extend(config::load(path).map(|wanted| wanted.files()).unwrap_or_default());
     files.push(path.to_owned());
     let targets = files.iter().filter_map(|file| file.canonicalize().ok()).collect::<Vec<_>>();

@@ -1,11 +1,12 @@
 //! Making a connection to an endpoint: name, TCP, TLS, each with a limit, and an error that says which of them failed.
 
-use super::Endpoint;
+use super::{Endpoint, Resolver};
 use crate::http1::{Conn, Transport};
 use crate::tls::ClientTls;
 use rustls::HandshakeKind;
 use rustls_pki_types::{ServerName, UnixTime};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -17,6 +18,8 @@ use tokio_rustls::TlsConnector;
 pub(crate) enum ConnectError {
     #[error("the connection was not made within {0:?}")]
     TimedOut(Duration),
+    #[error("no address of its host: {0}")]
+    Lookup(Arc<io::Error>),
     #[error("no connection: {0}")]
     Tcp(io::Error),
     #[error("the TLS handshake failed: {0}")]
@@ -31,13 +34,15 @@ pub(crate) enum ConnectError {
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     tls: Option<&ClientTls>,
+    resolver: &Resolver,
     limit: Duration,
 ) -> Result<Conn, ConnectError> {
-    timeout(limit, attempt(endpoint, tls)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
+    timeout(limit, attempt(endpoint, tls, resolver)).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
 }
 
-async fn attempt(endpoint: &Endpoint, tls: Option<&ClientTls>) -> Result<Conn, ConnectError> {
-    let tcp = TcpStream::connect((&*endpoint.host, endpoint.port)).await.map_err(ConnectError::Tcp)?;
+async fn attempt(endpoint: &Endpoint, tls: Option<&ClientTls>, resolver: &Resolver) -> Result<Conn, ConnectError> {
+    let addresses = resolver.addresses(&endpoint.host, endpoint.port).await.map_err(ConnectError::Lookup)?;
+    let tcp = TcpStream::connect(&*addresses).await.map_err(ConnectError::Tcp)?;
     tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
     let Some(tls) = tls else { return Ok(Conn::new(Transport::Plain(tcp))) };
     let name = match &tls.server_name {

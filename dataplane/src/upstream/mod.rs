@@ -5,7 +5,9 @@
 mod connect;
 mod endpoint;
 mod pool;
+mod resolve;
 
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use endpoint::{Endpoint, Permit, Registry};
 pub(crate) use pool::{Pool, PoolKey, ProducerConn};
+pub(crate) use resolve::Resolver;
