@@ -281,7 +281,7 @@ fn more_names_than_an_index_holds_are_found_too() {
         ..HandmadeAuthorization::default()
     };
     let authorizations = consumers.iter().map(authorization).collect();
-    let (manifest, shards) = Handmade { authorizations, ..Handmade::default() }.build();
+    let (mut manifest, mut shards) = Handmade { authorizations, ..Handmade::default() }.build();
     let table = assemble(&manifest, &shards).expect("it is good");
     let is_authorized = |consumer: &str| {
         let contract = "urn:riv:a:GetXResponder:1";
@@ -301,7 +301,6 @@ fn more_names_than_an_index_holds_are_found_too() {
     let last = bytes.len() - 2 * consumers.len() - 4;
     assert_eq!(bytes[last..last + 4], 69_999u32.to_le_bytes(), "the shard is laid out differently: correct the test");
     bytes[last..last + 4].copy_from_slice(&70_000u32.to_le_bytes());
-    let (mut manifest, mut shards) = (manifest.clone(), shards.clone());
     replace(&mut manifest, &mut shards, slot, bytes);
     let error = assemble(&manifest, &shards).expect_err("there is no such name").to_string();
     assert_eq!(error, format!("slot {slot}: authorizations, row 69999: points past the end"));

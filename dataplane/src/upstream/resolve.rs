@@ -13,10 +13,12 @@ use tokio::sync::watch;
 
 /// What came of a look-up: addresses in the system's order of preference, without a port.
 type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
+/// What will come of it.
+type Answer = watch::Receiver<Option<Found>>;
 
 /// The names that one worker is looking up. Nothing is kept of an answer once it has been given.
 #[derive(Default)]
-pub(crate) struct Resolver(Rc<RefCell<HashMap<Arc<str>, watch::Receiver<Option<Found>>>>>);
+pub(crate) struct Resolver(Rc<RefCell<HashMap<Arc<str>, Answer>>>);
 
 impl Resolver {
     /// Where `host` can be reached at `port`.

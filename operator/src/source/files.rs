@@ -116,7 +116,7 @@ fn walk(path: &Path, name: &str, above: &mut BTreeSet<(u64, u64)>, listing: &mut
                 listing.files.insert(below, Fingerprint::from(&metadata));
             }
             // It is there and may not be looked at: neither a lost right nor a failing disk deletes a route.
-            Err(error) if error.kind() != io::ErrorKind::NotFound && may_matter(&entry) => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && may_matter(entry) => {
                 listing.unreadable.insert(below, error.to_string());
             }
             // Gone since it was listed, a link that leads nowhere, or nothing of ours.
