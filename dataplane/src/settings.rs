@@ -7,7 +7,6 @@
 mod tests;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -131,23 +130,24 @@ impl Settings {
             let (file, from, to) = (path.to_owned(), from.clone(), to.clone());
             return Err(SettingsError::Environment { file, from, to });
         }
-        // One that is gone from the file is served until a restart, and as long as its files are there they count: who is
-        // revoked is revoked on it, too.
-        let wanted_as = |running: &Listener| match wanted.listeners.iter().find(|other| other.name == running.name) {
-            Some(listener) => Some(Listener { address: running.address, ..listener.clone() }),
-            None => running.files().iter().all(|file| file.exists()).then(|| running.clone()),
-        };
-        let configs: Vec<_> = self.listeners.iter().map(|running| wanted_as(&running.config)).collect();
-        let of_listeners = configs.iter().flatten().flat_map(Listener::files);
-        let files = Files::read(wanted.files().into_iter().chain(of_listeners).collect::<BTreeSet<_>>())?;
+        let wanted_as = |running: &Listener| wanted.listeners.iter().find(|other| other.name == running.name);
+        let mut files = Files::read(wanted.files())?;
+        // A listener that is gone from the file is served until a restart, and who is revoked is revoked on it, too. Its
+        // files may have gone with it: they must not stand in the way of the others.
+        for gone in self.listeners.iter().filter(|running| wanted_as(&running.config).is_none()) {
+            files.add(Files::read(gone.config.files()).unwrap_or_default());
+        }
         if wanted == self.platform && files.same(&self.files) {
             return Ok(None);
         }
-        let listener = |(running, config): (&Arc<ListenerRuntime>, Option<Listener>)| match config {
-            Some(config) => ListenerRuntime::build(config, &wanted, &files, &self.clock, Some(running)),
-            None => Ok(running.clone()),
+        let build = |config: Listener, running: &Arc<ListenerRuntime>| {
+            ListenerRuntime::build(config, &wanted, &files, &self.clock, Some(running))
         };
-        let listeners = self.listeners.iter().zip(configs).map(listener).collect::<Result<_, _>>()?;
+        let listener = |running: &Arc<ListenerRuntime>| match wanted_as(&running.config) {
+            Some(listener) => build(Listener { address: running.config.address, ..listener.clone() }, running),
+            None => Ok(build(running.config.clone(), running).unwrap_or_else(|_| running.clone())),
+        };
+        let listeners = self.listeners.iter().map(listener).collect::<Result<_, _>>()?;
         let (upstream, production) = (&wanted.upstream, wanted.is_production());
         let upstream = UpstreamTls::build(upstream, &files, production, &self.clock, Some(&self.upstream))?;
         Ok(Some(Self {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 /// How long a table from disk waits for an operator's word before the pod takes calls without it.
 const WAIT_FOR_OPERATOR: Duration = Duration::from_secs(10);
 
-/// How often metrics are told that a confirmed table is as fresh as now.
+/// How often metrics are told that the table of an operator that is heard is as fresh as now.
 const FRESHEN: Duration = Duration::from_secs(5);
 
 /// Serves the table on disk, for a dataplane without an operator. Ends when it has been loaded; the status remains.
@@ -56,7 +56,7 @@ fn load(directory: PathBuf, environment: Option<&Environment>) -> Result<Option<
 }
 
 /// Keeps the pod unready until its table may be used: an operator has sent or confirmed it, or it came from disk and no
-/// operator answered for a while. With `max_stale`, also when no operator has confirmed the table for so long.
+/// operator answered for a while. With `max_stale`, also when no operator has come through with its table for so long.
 pub(crate) async fn table_readiness(
     readiness: Readiness,
     blocker: Blocker,
@@ -67,25 +67,25 @@ pub(crate) async fn table_readiness(
 ) {
     let mut blocker = Some(blocker);
     let disk_counts_from = Instant::now() + WAIT_FOR_OPERATOR;
-    let mut last_confirmed = Instant::now();
-    let mut was_confirmed = false;
+    let mut last_heard = Instant::now();
+    let mut was_heard = false;
     let mut told = None;
     loop {
         let status = feed.borrow_and_update().clone();
         let now = Instant::now();
         // An operator that is gone was there until now: nothing is heard of one that has nothing new.
-        if status.confirmed || was_confirmed || !has_operator {
-            last_confirmed = now;
+        if status.heard || was_heard || !has_operator {
+            last_heard = now;
         }
-        was_confirmed = status.confirmed;
-        let stale_at = max_stale.map(|limit| last_confirmed + limit);
+        was_heard = status.heard;
+        let stale_at = max_stale.map(|limit| last_heard + limit);
         let blocked = match status.source {
             Source::None => Some(why_no_table(&status)),
             Source::Disk if has_operator && !status.operator_answered && now < disk_counts_from => {
                 Some("the table from disk waits for an operator's word".to_owned())
             }
             _ if stale_at.is_some_and(|at| now >= at) => {
-                Some("no operator has confirmed the table for maxStale".to_owned())
+                Some("no operator has come through with its table for maxStale".to_owned())
             }
             _ => None,
         };
@@ -138,7 +138,7 @@ pub(crate) async fn table_news(shared: Arc<Shared>, mut feed: watch::Receiver<Fe
         if let (Source::Disk, Some(saved)) = (status.source, status.since) {
             shared.metrics.table_confirmed(saved);
         }
-        if status.confirmed {
+        if status.heard && status.source == Source::Operator {
             shared.metrics.table_confirmed(SystemTime::now());
         }
         if let Some(refusal) = &status.refused
@@ -218,13 +218,13 @@ mod tests {
     use super::*;
     use crate::telemetry::log::{self, Format, Service};
 
-    /// The readiness of a dataplane whose operator has confirmed its table. The log must live as long.
-    fn confirmed(max_stale: Duration) -> (Readiness, watch::Sender<FeedStatus>, log::Log) {
+    /// The readiness of a dataplane whose operator has sent its table. The log must live as long.
+    fn heard(max_stale: Duration) -> (Readiness, watch::Sender<FeedStatus>, log::Log) {
         let readiness = Readiness::new();
         let log = log::start(Format::Json, &Service::default(), std::io::sink(), Arc::default()).expect("a thread");
         let status = FeedStatus {
             connected: true,
-            confirmed: true,
+            heard: true,
             source: Source::Operator,
             operator_answered: true,
             ..FeedStatus::default()
@@ -238,16 +238,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn max_stale_counts_from_when_the_operator_was_last_there() {
         let (second, limit) = (Duration::from_secs(1), Duration::from_secs(600));
-        let (readiness, feed, _log) = confirmed(limit);
+        let (readiness, feed, _log) = heard(limit);
         // Its table is the latest, so that nothing is heard of the operator for a long time.
         sleep(limit - second).await;
         assert!(readiness.is_ready(), "{:?}", readiness.report());
-        feed.send_modify(|status| (status.connected, status.confirmed) = (false, false));
+        feed.send_modify(|status| (status.connected, status.heard) = (false, false));
         sleep(limit - second).await;
         assert!(readiness.is_ready(), "{:?}", readiness.report());
         sleep(second * 2).await;
-        assert_eq!(readiness.report().lines(), ["table: no operator has confirmed the table for maxStale"]);
-        feed.send_modify(|status| (status.connected, status.confirmed) = (true, true));
+        assert_eq!(readiness.report().lines(), ["table: no operator has come through with its table for maxStale"]);
+        feed.send_modify(|status| (status.connected, status.heard) = (true, true));
         sleep(second).await;
         assert!(readiness.is_ready(), "{:?}", readiness.report());
     }
@@ -255,9 +255,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn attempts_that_fail_do_not_make_a_table_fresh() {
         let (second, limit) = (Duration::from_secs(1), Duration::from_secs(600));
-        let (readiness, feed, _log) = confirmed(limit);
+        let (readiness, feed, _log) = heard(limit);
         sleep(second).await;
-        feed.send_modify(|status| (status.connected, status.confirmed) = (false, false));
+        feed.send_modify(|status| (status.connected, status.heard) = (false, false));
         for attempt in 0..60 {
             sleep(second * 10).await;
             feed.send_modify(|status| status.last_error = Some(format!("attempt {attempt} failed")));
@@ -269,9 +269,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn streams_on_which_no_table_gets_through_do_not_make_one_fresh() {
         let (second, limit) = (Duration::from_secs(1), Duration::from_secs(600));
-        let (readiness, feed, _log) = confirmed(limit);
+        let (readiness, feed, _log) = heard(limit);
         sleep(second).await;
-        feed.send_modify(|status| (status.connected, status.confirmed) = (false, false));
+        feed.send_modify(|status| (status.connected, status.heard) = (false, false));
         for _ in 0..20 {
             sleep(second * 10).await;
             feed.send_modify(|status| status.connected = true);
@@ -279,7 +279,7 @@ mod tests {
             feed.send_modify(|status| status.connected = false);
         }
         sleep(second).await;
-        assert_eq!(readiness.report().lines(), ["table: no operator has confirmed the table for maxStale"]);
+        assert_eq!(readiness.report().lines(), ["table: no operator has come through with its table for maxStale"]);
     }
 
     #[test]

@@ -303,6 +303,17 @@ fn a_manifest_that_cannot_be_looked_at_is_not_deleted() {
 }
 
 #[test]
+fn manifests_behind_a_link_that_cannot_be_followed_are_not_deleted() {
+    let mut world = World::new(&[("b.yaml", &contract("b", "1s")), (".v1/a.yaml", &contract("a", "1s"))]);
+    symlink(".v1", world.path("sub")).expect("linked");
+    assert_eq!(world.settle().changes.len(), 2);
+    fs::remove_file(world.path("sub")).expect("removed");
+    symlink("sub", world.path("sub")).expect("a link that leads to itself");
+    let told = world.settle();
+    assert!(told.changes.is_empty() && told.problems[0].starts_with("sub: cannot be read"), "{told:?}");
+}
+
+#[test]
 fn nothing_is_told_before_the_first_complete_read() {
     let mut directory = Directory::new("/does/not/exist", Vec::new());
     assert!(directory.look(Duration::ZERO).is_none());

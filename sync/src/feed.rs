@@ -63,9 +63,9 @@ pub enum OnDisk {
 pub struct FeedStatus {
     /// Whether a stream to an operator is open.
     pub connected: bool,
-    /// Whether the operator at the other end of it has sent or confirmed the table in service, and none since that was
-    /// refused: whether that is known to be the newest. A stream that opens and tells nothing says nothing about a table.
-    pub confirmed: bool,
+    /// Whether the operator at the other end of it has come through with its table, which was put in service, confirmed or
+    /// refused. A stream that opens and tells nothing says nothing about a table.
+    pub heard: bool,
     /// Where the table in service came from.
     pub source: Source,
     /// The version of the table in service.
@@ -181,7 +181,7 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
             }
             self.status.send_modify(|status| {
                 status.connected = false;
-                status.confirmed = false;
+                status.heard = false;
                 status.last_error = problem.or_else(|| status.last_error.take());
             });
             tokio::time::sleep(wait).await;
@@ -259,7 +259,7 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
             status.digest = Some(table.digest());
             status.epoch = Some(epoch);
             status.since = Some(SystemTime::now());
-            status.confirmed = true;
+            status.heard = true;
             status.operator_answered = true;
             status.last_error = None;
             status.refused = None;
@@ -273,7 +273,7 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
         self.status.send_modify(|status| {
             status.source = Source::Operator;
             status.epoch = Some(epoch);
-            status.confirmed = true;
+            status.heard = true;
             status.operator_answered = true;
             status.last_error = None;
             status.refused = None;
@@ -286,7 +286,7 @@ impl<C: Fn() -> Arc<Table>, I: FnMut(Arc<Table>)> Follower<C, I> {
             (self.current)().digest()
         );
         self.status.send_modify(|status| {
-            status.confirmed = false;
+            status.heard = true;
             status.operator_answered = true;
             status.refused = Some(refusal);
         });

@@ -322,7 +322,8 @@ async fn relay(
     record.producer_duration = Some(producer_duration);
     record.status = status;
 
-    let back = Back::of(&answer, &prefix, outgoing.encoding);
+    let own = own_encoding(&mut exchange, &mut pump, &mut prefix, &answer, outgoing.encoding, url).await?;
+    let back = Back::of(&answer, own, outgoing.encoding);
     let framing = if back.recode.is_untouched() { answer.framing } else { Framing::Chunked };
     // HTTP/1.0 knows no chunks: only the close tells where a body of unknown length ends.
     let unframed = call.head.http10 && !matches!(framing, Framing::Length(_));
@@ -384,6 +385,28 @@ async fn read_fault(
     }
 }
 
+/// The encoding that an answer comes in, of which no more is read than it takes to know; what goes to a consumer of UTF-8 as
+/// it is may be in any.
+async fn own_encoding(
+    exchange: &mut Exchange<'_>,
+    pump: &mut Pump,
+    prefix: &mut BytesMut,
+    answer: &ResponseHead,
+    wanted: Encoding,
+    url: &str,
+) -> Result<Encoding, Failure> {
+    if wanted.is_utf8() {
+        return Ok(Encoding::UTF_8);
+    }
+    let content_type = answer.fields.first("content-type");
+    loop {
+        if let Some(encoding) = encoding::detect(content_type, prefix, pump.is_taken()) {
+            return Ok(encoding);
+        }
+        read_prefix(exchange, pump, prefix, url).await?;
+    }
+}
+
 /// How the answer's content goes back: as it is, or in the encoding that the request came in.
 struct Back {
     recode: Recode,
@@ -391,17 +414,12 @@ struct Back {
 }
 
 impl Back {
-    /// Of an answer that begins with `prefix`, to a request in `encoding`.
-    fn of(answer: &ResponseHead, prefix: &[u8], encoding: Encoding) -> Self {
+    /// Of an answer that comes in the encoding `own`, to a request in `encoding`.
+    fn of(answer: &ResponseHead, own: Encoding, encoding: Encoding) -> Self {
         let content_type = answer.fields.first("content-type").unwrap_or(b"text/xml");
         let is_package = content_type.len() >= 9 && content_type[..9].eq_ignore_ascii_case(b"multipart");
-        let untouched = Self { recode: Recode::Untouched, content_type: None };
-        if encoding.is_utf8() || is_package {
-            return untouched;
-        }
-        let own = encoding::detect(Some(content_type), prefix, true).unwrap_or(Encoding::UTF_8);
-        if own == encoding {
-            return untouched;
+        if encoding.is_utf8() || is_package || own == encoding {
+            return Self { recode: Recode::Untouched, content_type: None };
         }
         let transcoder = Transcoder::new(own, encoding);
         Self {

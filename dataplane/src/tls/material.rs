@@ -86,6 +86,11 @@ impl Files {
         Ok(Self(files))
     }
 
+    /// Adds what was read elsewhere.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// The content of a file.
     ///
     /// # Errors

@@ -220,7 +220,7 @@ impl Directory {
     }
 
     fn problems(&self) -> Vec<Problem> {
-        let directories = self.unreadable.iter().map(|(name, reason)| {
+        let unreadable = self.unreadable.iter().map(|(name, reason)| {
             let file = if name.is_empty() { self.root.display().to_string() } else { name.clone() };
             let reason = format!("cannot be read: {reason}; what it held stays in use");
             Problem { file, line: None, object: None, reason }
@@ -245,7 +245,7 @@ impl Directory {
                 ),
             })
         });
-        let mut problems: Vec<Problem> = directories.chain(faults).chain(rivals).collect();
+        let mut problems: Vec<Problem> = unreadable.chain(faults).chain(rivals).collect();
         problems.extend_from_slice(self.hsa_units.problems());
         problems.sort();
         problems

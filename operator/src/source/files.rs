@@ -66,10 +66,8 @@ pub(crate) struct Listing {
 impl Listing {
     /// Whether nothing can be said about this path.
     pub(crate) fn is_unknown(&self, path: &str) -> bool {
-        self.unreadable.keys().any(|unknown| {
-            let below = path.strip_prefix(unknown.as_str());
-            unknown.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        let above = path.match_indices('/').map(|(end, _)| &path[..end]);
+        !self.unreadable.is_empty() && above.chain(["", path]).any(|place| self.unreadable.contains_key(place))
     }
 }
 
@@ -127,9 +125,9 @@ fn walk(path: &Path, name: &str, above: &mut BTreeSet<(u64, u64)>, listing: &mut
     entries.map(drop)
 }
 
-/// Whether an entry of which no more is known is a manifest or a directory by all appearances.
+/// Whether an entry of which no more is known may be a manifest, or a directory of them.
 fn may_matter(entry: &DirEntry) -> bool {
-    is_manifest(&entry.path()) || entry.file_type().is_ok_and(|kind| kind.is_dir())
+    is_manifest(&entry.path()) || entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
 }
 
 fn is_manifest(path: &Path) -> bool {
@@ -247,7 +245,8 @@ mod tests {
         let mut listing = list(Path::new("/does/not/exist"));
         assert!(listing.is_unknown("a.yaml"));
         listing.unreadable = BTreeMap::from([("sub".to_owned(), String::new())]);
-        assert!(listing.is_unknown("sub/a.yaml") && listing.is_unknown("sub") && !listing.is_unknown("sub.yaml"));
+        assert!(["sub/a.yaml", "sub/deep/a.yaml", "sub"].iter().all(|path| listing.is_unknown(path)));
+        assert!(["sub.yaml", "a.yaml", "a/sub"].iter().all(|path| !listing.is_unknown(path)));
     }
 
     #[test]

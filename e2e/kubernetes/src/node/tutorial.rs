@@ -19,6 +19,9 @@ const PAGE: &str = include_str!("../../../../docs/src/tutorial/first-call-on-kub
 /// Whoever runs the tests has built the images and loaded them.
 const DONE_BEFORE: &str = "Build the images and load them";
 
+/// What the first call says while the cluster does not lead to the greeter yet; then the page says to call again.
+const NO_WAY_YET: &str = "no connection: Connection refused";
+
 /// What a section's commands print, beside much that is never the same.
 const PRINTED: [(&str, &[&str]); 4] = [
     ("Say where calls go, and who may", &["routingentry.rivmesh.io/greeter   True    True", "PROGRAMMED"]),
@@ -127,7 +130,11 @@ impl Reader {
     async fn types(&mut self, commands: &str) -> Result<String> {
         let commands = commands.replace("localhost:8443", &format!("localhost:{}", self.port));
         let Some(forward) = commands.strip_prefix("kubectl port-forward") else {
-            return run(&mut self.shell(&commands));
+            let attempt = async || match run(&mut self.shell(&commands)) {
+                Err(error) if format!("{error:#}").contains(NO_WAY_YET) => Err(error),
+                typed => Ok(typed),
+            };
+            return until("the cluster leads to the greeter", PATIENCE, attempt).await?;
         };
         let forward = forward.replace("8443:443", &format!("{}:443", self.port));
         let mut tunnel = self.shell(&format!("exec kubectl port-forward {forward}"));
