@@ -24,10 +24,12 @@ type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 /// What will come of it.
 type Answer = watch::Receiver<Option<Found>>;
 
-/// The look-ups that one worker has under way for each name, the latest last, with their beginnings. Nothing is kept of an
-/// answer once it has been given.
+/// Look-ups of one name, the latest last, with their beginnings.
+type LookUps = Vec<(Instant, Answer)>;
+
+/// The look-ups that one worker has under way. Nothing is kept of an answer once it has been given.
 #[derive(Default)]
-pub(crate) struct Resolver(Rc<RefCell<HashMap<Arc<str>, Vec<(Instant, Answer)>>>>);
+pub(crate) struct Resolver(Rc<RefCell<HashMap<Arc<str>, LookUps>>>);
 
 impl Resolver {
     /// Where `host` can be reached at `port`.
