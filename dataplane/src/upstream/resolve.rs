@@ -87,7 +87,6 @@ mod tests {
     use std::cell::Cell;
     use std::future::pending;
     use std::net::Ipv4Addr;
-    use std::time::Duration;
     use tokio::sync::Notify;
     use tokio::task::{LocalSet, spawn_local};
     use tokio::time::timeout;
